@@ -1,0 +1,16 @@
+"""Graph → graph: derivatives in reverse and forward mode, and numerical differences to check them."""
+
+from chainrule.calculus.forward import forward
+from chainrule.calculus.numeric import central_difference, compare
+from chainrule.calculus.reverse import Backward, Edge, check_differentiable, reverse, zeros_like
+
+__all__ = [
+    "Backward",
+    "Edge",
+    "central_difference",
+    "check_differentiable",
+    "compare",
+    "forward",
+    "reverse",
+    "zeros_like",
+]

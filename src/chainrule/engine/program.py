@@ -1,0 +1,168 @@
+"""What both engines share: the order of the work, the numbers fed, sizes and kinds of numbers made definite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DataError, DTypeError, GraphError, near
+from chainrule.graph.dim import Dim, bind, resolve
+from chainrule.graph.graph import LEAVES, Graph
+from chainrule.graph.node import Node, describe
+from chainrule.graph.op import FLOATS, is_float
+
+Feeds = Mapping[Any, Any]
+FLOAT_DTYPES = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """The machine's number types that stand for bool, int and float in one run."""
+
+    float: Any
+    int: Any
+
+    def of(self, dtype: str) -> Any:
+        """The machine type for a node's kind of number."""
+        if dtype == "bool":
+            return np.dtype(bool)
+        if dtype == "int":
+            return np.dtype(self.int)
+        if dtype == "bfloat16":
+            import ml_dtypes
+
+            return np.dtype(ml_dtypes.bfloat16)
+        return np.dtype(self.float if dtype == "float" else dtype)
+
+
+def float_dtype(dtype: Any) -> np.dtype[Any]:
+    """The working precision by its name or NumPy type."""
+    name = "float32" if dtype is None else np.dtype(dtype).name if dtype != "bfloat16" else "bfloat16"
+    if name not in FLOATS:
+        raise DTypeError("not a float type", given=repr(dtype), expected=", ".join(FLOATS))
+    return Kinds(np.float32, np.int64).of(name)  # type: ignore[no-any-return]
+
+
+class Program:
+    """Outputs and everything they need, ready to be run again and again in either engine."""
+
+    def __init__(self, outputs: Iterable[Node]) -> None:
+        self.graph = Graph(outputs)
+        self.outputs = self.graph.outputs
+
+    @cached_property
+    def leaves(self) -> tuple[Node, ...]:
+        """The nodes that numbers are fed to."""
+        return self.graph.leaves()
+
+    def match(self, feeds: Feeds) -> dict[Node, Any]:
+        """The fed numbers by node; keys may be nodes or names. Checks that nothing is missing."""
+        known = {n.name: n for n in self.leaves}
+        matched: dict[Node, Any] = {}
+        for key, value in feeds.items():
+            node = known.get(key) if isinstance(key, str) else key
+            if not isinstance(node, Node):
+                raise GraphError(
+                    "numbers are fed to a node of the graph",
+                    given=repr(key),
+                    expected="one of " + ", ".join(str(n) for n in known),
+                    hint=near(key, [str(n) for n in known]) if isinstance(key, str) else None,
+                )
+            matched[node] = value
+        needed = _needed(self.outputs, matched)
+        missing = [n for n in needed if n not in matched]
+        if missing:
+            raise GraphError(
+                "numbers are missing",
+                given="feeds for " + (", ".join(str(n.name or n.op.name) for n in matched) or "nothing"),
+                expected="also " + "; ".join(describe(n) for n in missing),
+            )
+        return matched
+
+    def run(self, xp: Any, fed: Mapping[Node, Any], kinds: Kinds, sizes: Mapping[str, int]) -> dict[Node, Any]:
+        """Compute every node that is not fed, with the functions of the array namespace ``xp``."""
+        values: dict[Node, Any] = dict(fed)
+        for node in self.graph.nodes if not fed else _order(self.outputs, fed):
+            if node not in values:
+                values[node] = apply(xp, node, [values[i] for i in node.inputs], kinds, sizes)
+        return values
+
+
+def apply(xp: Any, node: Node, operands: Sequence[Any], kinds: Kinds, sizes: Mapping[str, int]) -> Any:
+    """One node's value from its operands' values."""
+    attrs = {k: definite(v, sizes) for k, v in node.attrs.items()}
+    for need in node.op.needs:
+        attrs[need] = kinds.of(node.dtype) if need == "dtype" else tuple(resolve(s, sizes) for s in node.shape)
+    return node.op.forward(xp, *operands, **attrs)
+
+
+def definite(value: Any, sizes: Mapping[str, int]) -> Any:
+    """An attribute with numbers in place of named sizes."""
+    if isinstance(value, Dim):
+        return resolve(value, sizes)
+    if isinstance(value, tuple):
+        return tuple(definite(v, sizes) for v in value)
+    return value
+
+
+def _order(outputs: Sequence[Node], fed: Mapping[Node, Any]) -> list[Node]:
+    """The nodes to compute, stopping at what is fed."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack = [(n, False) for n in reversed(outputs)]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            if node not in fed:
+                stack.extend((i, False) for i in reversed(node.inputs) if i not in seen)
+    return order
+
+
+def _needed(outputs: Sequence[Node], fed: Mapping[Node, Any]) -> list[Node]:
+    return [n for n in _order(outputs, fed) if n.op.name in LEAVES]
+
+
+def as_array(node: Node, value: Any, kinds: Kinds) -> np.ndarray[Any, Any]:
+    """Fed numbers as an array of the node's kind."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise DTypeError(f"the numbers for {node.name} are not an array", hint=str(error)) from None
+    if array.dtype.kind not in "biufV":
+        raise DTypeError(
+            f"the numbers for {node.name} are not numbers",
+            given=f"an array of {array.dtype}",
+            expected=node.dtype,
+            hint="turn labels into integer codes first",
+        )
+    if node.dtype in ("int", "bool") and array.dtype.kind == "f":
+        if not (array == np.floor(array)).all():
+            raise DTypeError(f"{node.name} takes whole numbers", given=f"{array.flat[np.argmax(array != np.floor(array))]}")
+    out = array.astype(kinds.of(node.dtype), copy=False)
+    if is_float(node.dtype) and node.attrs.get("distribution"):
+        sums = out.astype(np.float64).sum(axis=-1)
+        if sums.size and not np.allclose(sums, 1.0, atol=1e-3):
+            worst = int(np.argmax(np.abs(np.ravel(sums) - 1)))
+            raise DataError(
+                f"{node.name} is declared a distribution, but a row does not sum to one",
+                given=f"row {worst} sums to {np.ravel(sums)[worst]:.6g}",
+                hint="give one-hot rows or probabilities, or integer labels with cr.one_hot",
+            )
+    return out
+
+
+def learn_sizes(fed: Mapping[Node, Any], sizes: Mapping[str, int] | None = None) -> dict[str, int]:
+    """The number for every named size, from the shapes of what is fed."""
+    known = dict(sizes or {})
+    plain_first = sorted(fed.items(), key=lambda kv: any(isinstance(s, Dim) and not s.is_name for s in kv[0].shape))
+    for node, array in plain_first:
+        bind(node.shape, tuple(array.shape), known, node.name or node.op.name)
+    return known

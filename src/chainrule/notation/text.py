@@ -1,0 +1,167 @@
+"""Formulas as text and as LaTeX.
+
+A formula is written from its leaves up, one piece per node, with brackets only where the binding asks for
+them. Quantities that have a name are written by it; a large part that is used more than once is named
+``t1, t2, …`` and written below the formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chainrule.graph.node import Node, Scope, ancestors
+from chainrule.graph.op import ATOM, Piece
+
+LARGE = 24
+"""A part of at least so many characters is not written twice."""
+
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+).split()
+_LETTERS = dict(zip("αβγδεζηθικλμνξπρστφχψωΓΔΘΛΞΠΣΦΨΩ", _GREEK, strict=True))
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """How a quantity is called: ``dW1`` is the derivative ``d`` of ``W`` in layer 1.
+
+    Attributes:
+        base: the name itself.
+        layer: the number of the layer it belongs to, or the layer's own name, or "".
+        rank: tells apart two quantities that would otherwise have one name.
+        derivative: it is the derivative of the cost by that quantity.
+    """
+
+    base: str
+    layer: str = ""
+    rank: int = 1
+    derivative: bool = False
+
+    @property
+    def text(self) -> str:
+        """``dW1``."""
+        layer = self.layer if self.layer.isdigit() or not self.layer else f"_{self.layer}"
+        again = f".{self.rank}" if self.rank > 1 else ""
+        return ("d" if self.derivative else "") + self.base + layer + again
+
+    @property
+    def latex(self) -> str:
+        """``dW^{[1]}``: the layer in brackets, as in the course."""
+        d = "d" if self.derivative else ""
+        word, _, rest = self.base.partition("_")
+        digits = word[len(word.rstrip("0123456789")) :]
+        word = word[: len(word) - len(digits)] or digits
+        if word in _LETTERS.values():
+            out = f"\\{word}"
+        elif word in _LETTERS:
+            out = f"\\{_LETTERS[word]}"
+        elif word in ("ŷ", "y\u0302"):
+            out = r"\hat{y}"
+        else:
+            out = word if len(word) == 1 else f"\\mathit{{{word}}}"
+        if rest == "hat":
+            out, rest = f"\\hat{{{out}}}", ""
+        below = ", ".join(x for x in (digits, rest.replace("_", " "), str(self.rank) if self.rank > 1 else "") if x)
+        if below:
+            out += f"_{{{below}}}" if len(below) == 1 or below.isdigit() else f"_{{\\mathrm{{{below}}}}}"
+        if self.layer:
+            out += f"^{{[{self.layer}]}}" if self.layer.isdigit() else f"^{{[\\mathrm{{{self.layer}}}]}}"
+        return d + out
+
+    def written(self, latex: bool) -> str:
+        """As text or as LaTeX."""
+        return self.latex if latex else self.text
+
+
+Names = dict[Node, Symbol]
+
+
+def unique_names(nodes: Iterable[Node]) -> Names:
+    """A symbol for every named node: layers are numbered in order, W1, Z1, A1, W2 …; others keep their name.
+
+    Two different quantities that would be called the same are told apart by a rank.
+    """
+    nodes = [n for n in nodes if n.name]
+    order: dict[Scope, str] = {}
+    for node in nodes:
+        if node.scope is not None:
+            order.setdefault(node.scope, node.scope.name or str(1 + sum(s.name is None for s in order)))
+    ranks: dict[tuple[str, str], int] = {}
+    out: Names = {}
+    for node in nodes:
+        key = (str(node.name), order[node.scope] if node.scope is not None and node.op.name != "constant" else "")
+        ranks[key] = ranks.get(key, 0) + 1
+        out[node] = Symbol(*key, ranks[key])
+    return out
+
+
+def write(
+    roots: Sequence[Node],
+    latex: bool = False,
+    names: Names | None = None,
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """The formulas of some nodes, and the definitions of shared parts that they refer to.
+
+    Args:
+        roots: what to write; each is written out even if it has a name.
+        latex: LaTeX instead of text.
+        names: symbols by node; by default every named node has its own.
+    """
+    order = ancestors(*roots)
+    names = names or unique_names(order)
+    uses: dict[Node, int] = {}
+    for node in order:
+        for operand in node.inputs:
+            uses[operand] = uses.get(operand, 0) + 1
+    root_set = set(roots)
+    stop = {n for n in order if n in names and n not in root_set}
+    pieces: dict[Node, Piece] = {}
+    definitions: list[tuple[str, str]] = []
+    needed = _needed(roots, stop)
+    for node in order:
+        if node not in needed:
+            continue
+        if node in stop or (node in names and not node.inputs):
+            pieces[node] = Piece(names[node].written(latex), ATOM)
+            continue
+        piece = node.op.write(node, [pieces[i] for i in node.inputs], latex)
+        if uses.get(node, 0) > 1 and node.inputs and len(piece.text) >= LARGE and node not in root_set:
+            name = Symbol(f"t{len(definitions) + 1}").written(latex)
+            definitions.append((name, piece.text))
+            piece = Piece(name, ATOM)
+        pieces[node] = piece
+    return [pieces[r].text for r in roots], definitions
+
+
+def _needed(roots: Sequence[Node], stop: set[Node]) -> set[Node]:
+    """The nodes that are written: those reached without going through a name."""
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node not in stop:
+            stack.extend(node.inputs)
+    return seen
+
+
+def text(node: Node) -> str:
+    """The formula of a node, with shared parts below it."""
+    (formula,), shared = write([node])
+    if not shared:
+        return formula
+    width = max(len(name) for name, _ in shared)
+    return formula + "\n  where\n" + "\n".join(f"  {name:<{width}} = {part}" for name, part in shared)
+
+
+def latex(node: Node) -> str:
+    """The formula of a node in LaTeX, with shared parts below it."""
+    (formula,), shared = write([node], latex=True)
+    if not shared:
+        return formula
+    rows = [formula, *(f"\\text{{where }} {name} = {part}" for name, part in shared)]
+    return "\\begin{aligned}" + r" \\ ".join("& " + row for row in rows) + "\\end{aligned}"

@@ -1,0 +1,324 @@
+"""Leaves, where numbers enter a graph: inputs, parameters, state, constants and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ConfigurationError, DTypeError, near
+from chainrule.graph.dim import Shape, Size, as_shape, as_size
+from chainrule.graph.node import Node, Scope
+from chainrule.graph.op import (
+    ABSENT,
+    DTYPES,
+    MULTIPLY,
+    NEGATIVE,
+    Case,
+    Constant,
+    Linear,
+    Op,
+    Piece,
+    declare,
+    is_float,
+    kind_of,
+    vocabulary,
+)
+
+
+def _attr_shape(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
+    shape: Shape = attrs["shape"]
+    return shape
+
+
+def _attr_dtype(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> str:
+    return str(attrs["dtype"])
+
+
+def _fed(xp: Any, **attrs: Any) -> Any:
+    raise AssertionError("a leaf is fed, never computed")
+
+
+def _write_name(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    return Piece(node.name or "?")
+
+
+def _leaf(name: str, doc: str) -> Op:
+    return declare(
+        Op(
+            name=name,
+            arity=0,
+            doc=doc,
+            shape=_attr_shape,
+            dtype=_attr_dtype,
+            forward=_fed,
+            calculus=Constant("it is a leaf: nothing stands before it"),
+            write=_write_name,
+            gate="leaf",
+            structure="none",
+            facts=ABSENT,
+            not_differentiable="a leaf has no operand",
+            reference=ABSENT,
+            cases=ABSENT,
+            extremes=ABSENT,
+        ),
+        public=False,
+    )
+
+
+INPUT = _leaf("input", "Numbers that are fed: examples and labels.")
+PARAMETER = _leaf("parameter", "Numbers that are learned.")
+STATE = _leaf("state", "Numbers that a training step hands to the next one.")
+
+
+def check_dtype(dtype: str) -> str:
+    """A kind of number by its name; NumPy's names are understood."""
+    word = {"int32": "int", "int64": "int", "double": "float64"}.get(str(np.dtype(dtype)) if not isinstance(dtype, str) else dtype,
+                                                                     dtype)
+    if word not in DTYPES:
+        raise DTypeError("no such kind of number", given=repr(dtype), expected=", ".join(DTYPES),
+                         hint=near(str(dtype), DTYPES))
+    return str(word)
+
+
+def _named_leaf(op: Op, name: str, shape: Any, dtype: str, scope: Scope | None = None, **attrs: Any) -> Node:
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError("a leaf needs a name", given=repr(name), expected="a name such as 'x'")
+    attrs = {"shape": as_shape(shape), "dtype": check_dtype(dtype), **attrs}
+    return Node(op, (), attrs, attrs["shape"], attrs["dtype"], name, scope)
+
+
+@vocabulary
+def input(name: str, shape: Any, dtype: str = "float", *, distribution: bool = False) -> Node:
+    """A quantity whose numbers are fed: examples, labels.
+
+    Args:
+        name: how formulas write it.
+        shape: sizes, integers or names: ``("m", 2)`` is any number of rows of two.
+        dtype: ``"float"`` (the precision of the run), ``"int"``, ``"bool"``, or a fixed float.
+        distribution: every row (last axis) is a probability distribution: it sums to one. Formulas may
+            then be simplified with that fact, and numbers fed are checked for it.
+
+    >>> x = input("x", ("m", 2))
+    >>> x.shape, x.dtype
+    ((m, 2), 'float')
+    """
+    node = _named_leaf(INPUT, name, shape, dtype, distribution=bool(distribution))
+    if distribution and not (node.shape and is_float(node.dtype)):
+        raise ConfigurationError("a distribution is a float array with at least one axis", given=f"{node!r}")
+    return node
+
+
+@vocabulary
+def parameter(name: str, shape: Any, *, initializer: Any = None, dtype: str = "float") -> Node:
+    """A quantity that is learned.
+
+    Args:
+        name: how formulas write it.
+        shape: integers only, since a parameter does not grow with the batch.
+        initializer: how ``fit`` fills it (default: Glorot for matrices, zeros for vectors).
+        dtype: ``"float"`` or a fixed float.
+    """
+    node = _named_leaf(PARAMETER, name, shape, dtype, initializer=initializer)
+    if not all(isinstance(s, int) for s in node.shape):
+        raise ConfigurationError(
+            f"the parameter {name} has a size that is not a number",
+            given=str(node.shape),
+            expected="integers: what is learned has the same shape for every batch",
+        )
+    return node
+
+
+@vocabulary
+def state(name: str, shape: Any, dtype: str = "float", initial: float = 0.0) -> Node:
+    """A quantity that a training step hands to the next one, such as a momentum; it starts at ``initial``."""
+    return _named_leaf(STATE, name, shape, dtype, initial=float(initial))
+
+
+# --- constants ------------------------------------------------------------------------------------------
+
+
+def number_text(value: float, latex: bool = False) -> str:
+    """A number as people write it: 3, 0.5, 1e−8."""
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    text = f"{value:.6g}"
+    if latex and "e" in text:
+        mantissa, exponent = text.split("e")
+        times = "" if mantissa in ("1", "-1") else f"{mantissa} \\cdot "
+        return ("-" if mantissa == "-1" else "") + times + f"10^{{{int(exponent)}}}"
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e").replace("inf", "∞") if not latex else text
+
+
+def _write_constant(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    value: np.ndarray[Any, Any] = node.attrs["value"]
+    if value.ndim == 0:
+        number = value.item()
+        text = number_text(number, latex)
+        return Piece(text if latex else text.replace("-", "−"), NEGATIVE if number < 0 else 100)
+    if value.size <= 6 and value.ndim == 1:
+        return Piece("[" + ", ".join(number_text(v, latex) for v in value) + "]")
+    if value.size and (value == value.flat[0]).all():
+        return Piece(number_text(value.flat[0].item(), latex))
+    sizes = "×".join(str(s) for s in value.shape)
+    return Piece(f"\\text{{constant {sizes}}}" if latex else f"[constant {sizes}]")
+
+
+CONSTANT = declare(
+    Op(
+        name="constant",
+        arity=0,
+        doc="Numbers that are part of the formula.",
+        shape=lambda inputs, attrs: tuple(attrs["value"].shape),
+        dtype=_attr_dtype,
+        forward=lambda xp, value, dtype: xp.asarray(value, dtype=dtype),
+        calculus=Constant("a constant does not change"),
+        write=_write_constant,
+        gate="leaf",
+        structure="none",
+        facts=ABSENT,
+        not_differentiable="a leaf has no operand",
+        reference=lambda value, dtype: value,
+        cases=(Case((), {"value": np.array([1.5, -2.0]), "dtype": "float"}),),
+        extremes=ABSENT,
+        needs=("dtype",),
+    ),
+    public=False,
+)
+
+
+@vocabulary
+def constant(value: Any, name: str | None = None, dtype: str | None = None) -> Node:
+    """Numbers that are part of the formula; with a ``name``, formulas write that instead of the digits."""
+    try:
+        array = np.array(value)
+    except ValueError as error:
+        raise DTypeError("an operand is not an array of numbers", given=type(value).__name__, hint=str(error)) from None
+    if array.dtype == object or array.dtype.kind in "USOMmc":
+        raise DTypeError(
+            "an operand is not a node, a number or an array of numbers",
+            given=f"{type(value).__name__}: {str(value)[:60]}",
+            expected="a node, a number or an array of floats, integers or booleans",
+        )
+    kind = check_dtype(dtype) if dtype else kind_of(array)
+    array.setflags(write=False)
+    return CONSTANT.make((), {"value": array, "dtype": kind}, name)
+
+
+# --- sizes ------------------------------------------------------------------------------------------------
+
+
+def _write_size(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    size: Size = node.attrs["size"]
+    text = str(size)
+    return Piece(text, MULTIPLY if " " in text and "+" not in text else 10 if "+" in text else 100)
+
+
+SIZE = declare(
+    Op(
+        name="size",
+        arity=0,
+        doc="The number of elements along an axis, as a number: m.",
+        shape=lambda inputs, attrs: (),
+        dtype=lambda inputs, attrs: "float",
+        forward=lambda xp, size, dtype: xp.asarray(size, dtype=dtype),
+        calculus=Constant("a size does not change"),
+        write=_write_size,
+        gate="leaf",
+        structure="none",
+        facts=ABSENT,
+        not_differentiable="a leaf has no operand",
+        reference=lambda size: float(size),
+        cases=(Case((), {"size": 3}),),
+        extremes=ABSENT,
+        needs=("dtype",),
+    ),
+    public=False,
+)
+
+
+@vocabulary
+def size(value: Any) -> Node:
+    """A size as a number in a formula: ``size("m")`` is m, the number of rows fed."""
+    return SIZE.make((), {"size": as_size(value)})
+
+
+EYE = declare(
+    Op(
+        name="eye",
+        arity=0,
+        doc="The identity matrix.",
+        shape=lambda inputs, attrs: (attrs["size"], attrs["size"]),
+        dtype=lambda inputs, attrs: "float",
+        forward=lambda xp, size, dtype: xp.eye(size, dtype=dtype),
+        calculus=Constant("a constant does not change"),
+        write=lambda node, args, latex: Piece("I"),
+        gate="leaf",
+        structure="none",
+        facts=ABSENT,
+        not_differentiable="a leaf has no operand",
+        reference=lambda size: np.identity(size),
+        cases=(Case((), {"size": 3}),),
+        extremes=ABSENT,
+        needs=("dtype",),
+    ),
+    public=False,
+)
+
+
+@vocabulary
+def eye(n: Any) -> Node:
+    """The n × n identity matrix."""
+    return EYE.make((), {"size": as_size(n)})
+
+
+# --- the identity, with something said about it --------------------------------------------------------------
+
+
+def _same_shape(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
+    return inputs[0].shape
+
+
+def _same_dtype(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> str:
+    return inputs[0].dtype
+
+
+def _identity(name: str, doc: str, calculus: Any, not_differentiable: str, write: Any = None) -> Op:
+    return declare(
+        Op(
+            name=name,
+            arity=1,
+            doc=doc,
+            shape=_same_shape,
+            dtype=_same_dtype,
+            forward=lambda xp, x: x,
+            calculus=calculus,
+            write=write or (lambda node, args, latex: args[0]),
+            gate="pass",
+            structure="identity",
+            facts=ABSENT,
+            not_differentiable=not_differentiable,
+            reference=lambda x: x,
+            cases=(Case(((2, 3),)),),
+            extremes=ABSENT,
+        )
+    )
+
+
+MARK = _identity(
+    "mark",
+    "The quantity itself; no rewriting rule looks through a mark.",
+    Linear(lambda g, node, k: g),
+    "nowhere",
+)
+
+STOP_GRADIENT = _identity(
+    "stop_gradient",
+    "The quantity itself, held fixed by differentiation.",
+    Constant("stop_gradient holds its operand fixed"),
+    "everywhere; 0 is taken",
+    lambda node, args, latex: Piece(
+        f"\\operatorname{{stop}}\\left({args[0].text}\\right)" if latex else f"stop({args[0].text})", 50
+    ),
+)

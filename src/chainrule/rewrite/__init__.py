@@ -1,0 +1,9 @@
+"""Graph → graph: simplify, stabilise, share. Each rule is named, logged, and tested for equality."""
+
+# The order of these imports is the order in which rules are tried.
+from chainrule.rewrite import stabilise  # isort: skip
+from chainrule.rewrite import simplify  # isort: skip
+from chainrule.rewrite import collect  # isort: skip
+from chainrule.rewrite.rewriter import RULES, Rewriter, Rewriting, Rule, Step, rewrite
+
+__all__ = ["RULES", "Rewriter", "Rewriting", "Rule", "Step", "collect", "rewrite", "simplify", "stabilise"]

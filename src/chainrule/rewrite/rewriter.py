@@ -1,0 +1,183 @@
+"""Graph → graph: apply named rules until none fires, sharing equal nodes on the way, and log every step.
+
+A rule takes one node, whose operands are already in normal form, and returns an equal one that is stabler,
+simpler or faster, or None. It never changes a value; each rule carries an example that the tests evaluate
+before and after on random numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.node import Node, Origin, ancestors, deriving
+from chainrule.graph.op import is_float
+from chainrule.ops import broadcast_to, cast
+
+Apply = Callable[[Node], Node | None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named law and the function that applies it to a node of one of the ``ops``."""
+
+    name: str
+    law: str
+    reason: str
+    ops: tuple[str, ...]
+    apply: Apply
+    example: Callable[[], Node]
+
+
+RULES: dict[str, Rule] = {}
+"""Every rule by name, in the order in which they are tried."""
+
+
+def rule(name: str, law: str, reason: str, ops: str, example: Callable[[], Node]) -> Callable[[Apply], Apply]:
+    """Enter a rule; ``reason`` is stability, simplicity or speed; ``ops`` names the ops it looks at."""
+
+    def enter(apply: Apply) -> Apply:
+        RULES[name] = Rule(name, law, reason, tuple(ops.split()), apply, example)
+        return apply
+
+    return enter
+
+
+@dataclass(frozen=True)
+class Step:
+    """One application of a rule: what was rewritten, into what."""
+
+    rule: Rule
+    before: Node
+    after: Node
+
+    def __str__(self) -> str:
+        return f"{self.rule.name}: {self.before}  →  {self.after}   ({self.rule.reason}: {self.rule.law})"
+
+
+@dataclass
+class Rewriting:
+    """The rewritten outputs, and the log of what was done."""
+
+    outputs: tuple[Node, ...]
+    log: list[Step] = field(default_factory=list)
+
+    def because(self, reason: str) -> list[Step]:
+        """The steps taken for a reason: stability, simplicity or speed; each law and place once."""
+        seen: dict[str, Step] = {}
+        for step in self.log:
+            if step.rule.reason == reason:
+                seen.setdefault(str(step), step)
+        return list(seen.values())
+
+    def summary(self) -> str:
+        """How often each rule was applied, a line each."""
+        counts = Counter(step.rule.name for step in self.log)
+        return "\n".join(f"{n:4d} × {name}: {RULES[name].law}" for name, n in counts.most_common())
+
+    def __str__(self) -> str:
+        return "\n".join(str(step) for step in self.log) or "nothing to rewrite"
+
+
+class Rewriter:
+    """Brings nodes into normal form under some rules. Equal nodes become one node."""
+
+    def __init__(self, reasons: Iterable[str] | None = None) -> None:
+        chosen = [r for r in RULES.values() if reasons is None or r.reason in tuple(reasons)]
+        self.by_op: dict[str, list[Rule]] = {}
+        for r in chosen:
+            for op in r.ops:
+                self.by_op.setdefault(op, []).append(r)
+        self.normal: dict[Node, Node] = {}
+        self.interned: dict[Any, Node] = {}
+        self.log: list[Step] = []
+        self.depth = 0
+
+    def __call__(self, outputs: Sequence[Node]) -> Rewriting:
+        """The outputs in normal form; names of quantities are kept."""
+        new = [self.normal_form(n) for n in outputs]
+        return Rewriting(self._with_names(outputs, new), self.log)
+
+    def normal_form(self, root: Node) -> Node:
+        """The normal form of one node and of everything that it needs."""
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if node in self.normal:
+                continue
+            if not ready:
+                stack.append((node, True))
+                stack.extend((i, False) for i in node.inputs if i not in self.normal)
+                continue
+            candidate = self._intern(node.rebuilt(tuple(self.normal[i] for i in node.inputs)))
+            if candidate not in self.normal:
+                result = self._apply(candidate)
+                self.normal[candidate] = self.normal[result] = result
+            self.normal[node] = self.normal[candidate]
+        return self.normal[root]
+
+    def _apply(self, node: Node) -> Node:
+        if self.depth > 60:  # rules shrink what they touch; this only stops a faulty pair that undoes each other
+            return node
+        for r in self.by_op.get(node.op.name, ()):
+            with deriving(node.origin or Origin(node, r.name, "rewritten")):
+                after = r.apply(node)
+            if after is None or after is node:
+                continue
+            after = like(after, node)
+            self.log.append(Step(r, node, after))
+            self.depth += 1
+            try:
+                return self.normal_form(after)
+            finally:
+                self.depth -= 1
+        return node
+
+    def _intern(self, node: Node) -> Node:
+        return self.interned.setdefault(structure(node), node)
+
+    def _with_names(self, outputs: Sequence[Node], new: Sequence[Node]) -> tuple[Node, ...]:
+        """Give the new nodes the names that the old ones, equal in value, had."""
+        names: dict[Node, Node] = {}
+        for old in ancestors(*outputs):
+            now = self.normal.get(old)
+            if old.name and now is not None and now.name is None and now.op.name not in ("constant", "size"):
+                names.setdefault(now, old)
+        if not names:
+            return tuple(new)
+        renamed: dict[Node, Node] = {}
+        for node in ancestors(*new):
+            fresh = node.rebuilt(tuple(renamed[i] for i in node.inputs))
+            if node in names:
+                fresh = fresh.named(names[node].name, names[node].scope)
+            renamed[node] = fresh
+        self.normal.update({old: renamed.get(now, now) for old, now in self.normal.items()})
+        return tuple(renamed[n] for n in new)
+
+
+def structure(node: Node) -> Any:
+    """What makes two nodes equal: op, operands and settings; a leaf equals itself alone."""
+    if not node.inputs:
+        if node.op.name == "constant" and node.name is None:
+            value: np.ndarray[Any, Any] = node.attrs["value"]
+            return ("constant", node.dtype, value.shape, value.tobytes()) if value.size <= 256 else node
+        if node.op.name in ("size", "eye"):
+            return (node.op.name, node.attrs["size"])
+        return node
+    return (node.op.name, tuple(map(id, node.inputs)), tuple(sorted(node.attrs.items())))
+
+
+def like(node: Node, pattern: Node) -> Node:
+    """The node in the shape and kind of number of the one that it replaces."""
+    if node.dtype != pattern.dtype and is_float(pattern.dtype):
+        node = cast(node, pattern.dtype)
+    return node if node.shape == pattern.shape else broadcast_to(node, pattern.shape)
+
+
+def rewrite(outputs: Sequence[Node], reasons: Iterable[str] | None = None) -> Rewriting:
+    """Rewrite outputs by all rules, or by those for some reasons: stability, simplicity, speed."""
+    return Rewriter(reasons)(outputs)

@@ -1,0 +1,420 @@
+"""Rules for simplicity: a derived formula reads like the one in the textbook."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.graph.dim import product
+from chainrule.graph.node import Node
+from chainrule.graph.op import is_float
+from chainrule.ops import (
+    broadcast_to,
+    cast,
+    constant,
+    distribution,
+    einsum,
+    exp,
+    log,
+    one_hot,
+    power,
+    reshape,
+    size,
+    softmax,
+    transpose,
+    where,
+    xlogy,
+)
+from chainrule.ops import sum as sum_
+from chainrule.ops.contractions import EINSUM, contract, parse
+from chainrule.rewrite.match import is_op, number, scalar, variable
+from chainrule.rewrite.rewriter import rule
+
+
+def x() -> Node:
+    """An operand of the examples."""
+    return variable("x")
+
+
+def zero(node: Node) -> Node:
+    """Zeros in the node's shape."""
+    return broadcast_to(cast(constant(0.0), node.dtype), node.shape)
+
+
+def s() -> Node:
+    """A single number of the examples."""
+    return variable("s", ())
+
+
+# --- neutral elements, signs, constants -------------------------------------------------------------------------
+
+_FOLD = {"add", "subtract", "multiply", "divide", "negative", "power", "exp", "log", "sqrt", "abs"}
+
+
+@rule(
+    "fold constants", "a formula of numbers is a number", "simplicity",
+    " ".join(sorted(_FOLD)), lambda: x() * (constant(2.0) * constant(3.0)),
+)
+def _fold(node: Node) -> Node | None:
+    if any(i.op.name != "constant" or i.name is not None or i.attrs["value"].size > 64 for i in node.inputs):
+        return None
+    with np.errstate(all="ignore"):
+        value = node.op.forward(np, *(i.attrs["value"].astype(float) for i in node.inputs))
+    return constant(value, dtype=node.dtype) if np.isfinite(value).all() else None
+
+
+@rule("add", "x + 0 = x, x + (−y) = x − y", "simplicity", "add", lambda: (x() + 0) + (-x()) + (-x() + x()))
+def _add(node: Node) -> Node | None:
+    a, b = node.inputs
+    if number(a) == 0:
+        return b
+    if number(b) == 0:
+        return a
+    if is_op(b, "negative"):
+        return a - b.inputs[0]
+    if is_op(a, "negative"):
+        return b - a.inputs[0]
+    return None
+
+
+@rule("subtract", "x − 0 = x, 0 − x = −x, x − (−y) = x + y, −x − y = −(x + y)", "simplicity", "subtract",
+      lambda: (x() - 0) + (0 - x()) + (x() - (-x())) + (-x() - x()))
+def _subtract(node: Node) -> Node | None:
+    a, b = node.inputs
+    if a is b:
+        return zero(node)
+    if number(b) == 0:
+        return a
+    if number(a) == 0:
+        return -b
+    if is_op(b, "negative"):
+        return a + b.inputs[0]
+    if is_op(a, "negative"):
+        return -(a.inputs[0] + b)
+    return None
+
+
+@rule("negative", "−(−x) = x, −(x − y) = y − x", "simplicity", "negative",
+      lambda: -(-x()) - (x() - variable("y")) * 1 + (-(s() * (x() - 1))))
+def _negative(node: Node) -> Node | None:
+    a = node.inputs[0]
+    if is_op(a, "negative"):
+        return a.inputs[0]
+    if is_op(a, "subtract") and a.name is None:
+        return a.inputs[1] - a.inputs[0]
+    if is_op(a, "multiply") and a.name is None:
+        p, q = a.inputs
+        if is_op(q, "subtract") and q.name is None and p.shape == ():
+            return p * (q.inputs[1] - q.inputs[0])
+        value = number(p)
+        if value is not None and p.shape == ():
+            return constant(-value) * q
+    return None
+
+
+@rule("multiply", "1 · x = x, 0 · x = 0, (−x) y = −(x y), x x = x²", "simplicity", "multiply",
+      lambda: (1 * x()) + x() * -x() + 0 * x() + (lambda v: v * v)(x()))
+def _multiply(node: Node) -> Node | None:
+    a, b = node.inputs
+    for p, q in ((a, b), (b, a)):
+        value = number(p)
+        if value == 1:
+            return q
+        if value == 0:
+            return zero(node)
+        if value == -1:
+            return -q
+    if is_op(a, "negative"):
+        return -(a.inputs[0] * b)
+    if is_op(b, "negative"):
+        return -(a * b.inputs[0])
+    if a is b and is_float(a.dtype):
+        return a**2
+    return None
+
+
+@rule("divide", "x/1 = x, 0/x = 0, (−x)/y = −(x/y), x/x = 1, x/2 = 0.5 x", "simplicity", "divide",
+      lambda: x() / 1 + (-x()) / 2 + 0 / (x() ** 2 + 1) + (lambda v: v / v)(x()))
+def _divide(node: Node) -> Node | None:
+    a, b = node.inputs
+    below = number(b)
+    if below == 1:
+        return a
+    if number(a) == 0:
+        return zero(node)
+    if a is b:
+        return broadcast_to(constant(1.0), node.shape)
+    if is_op(a, "negative"):
+        return -(a.inputs[0] / b)
+    if is_op(b, "negative"):
+        return -(a / b.inputs[0])
+    if below is not None and below != 0 and number(a) is None and np.log2(abs(below)) % 1 == 0:
+        return constant(1 / below) * a
+    if is_op(a, "divide") and a.name is None and scalar(b) is None:
+        return a.inputs[0] / (a.inputs[1] * b)
+    return None
+
+
+@rule("power", "x¹ = x, x⁰ = 1, (xᵃ)ᵇ = xᵃᵇ for whole a, b, x⁻¹ = 1/x", "simplicity", "power",
+      lambda: power(power(x(), 2), 3) + x() ** 1 + x() ** 0 + (x() + 4) ** -1)
+def _power(node: Node) -> Node | None:
+    a, b = node.inputs
+    p = number(b)
+    if p == 1:
+        return a
+    if p == 0:
+        return broadcast_to(constant(1.0), node.shape)
+    if p == -1:
+        return 1 / a
+    if p is not None and is_op(a, "power") and a.name is None:
+        q = number(a.inputs[1])
+        if q is not None and p == int(p) and q == int(q):
+            return a.inputs[0] ** (p * q)
+    return None
+
+
+@rule("exp of log", "exp(log x) = x", "simplicity", "exp", lambda: exp(log(x() ** 2 + 1)))
+def _exp(node: Node) -> Node | None:
+    return node.inputs[0].inputs[0] if is_op(node.inputs[0], "log") else None
+
+
+# --- single numbers move out to the front --------------------------------------------------------------------------
+
+
+@rule("scalar first", "(s x) y = s (x y), x s = s x, s (t x) = (s t) x", "simplicity", "multiply",
+      lambda: (s() * x()) * x() + x() * s() + s() * (s() * x()))
+def _scalar_first(node: Node) -> Node | None:
+    a, b = node.inputs
+    if a.shape == () == b.shape:
+        if number(b) is not None and number(a) is None:
+            return b * a
+        for p, q in ((a, b), (b, a)):
+            if number(p) is None and is_op(q, "multiply") and q.name is None and number(q.inputs[0]) is not None:
+                return q.inputs[0] * (p * q.inputs[1])
+        return None
+    ra, rb = scalar(a), scalar(b)
+    if ra is not None and a.shape != ():  # a number repeated over a shape multiplies as a number
+        return ra * b if b.shape == node.shape else None
+    if rb is not None:
+        return rb * a if a.shape == node.shape else None
+    if a.shape == () and is_op(b, "multiply") and b.inputs[0].shape == () and b.name is None:
+        return (a * b.inputs[0]) * b.inputs[1]
+    for p, q in ((a, b), (b, a)):
+        if p.shape != () and q.shape != () and is_op(p, "multiply") and p.inputs[0].shape == () and p.name is None:
+            other = p.inputs[1]
+            return p.inputs[0] * (other * q if p is a else q * other)
+    return None
+
+
+@rule("divided by a scalar", "x/s = (1/s) x,  (s x)/y = s (x/y)", "simplicity", "divide",
+      lambda: x() / (s() ** 2 + 1) + (s() * x()) / (x() ** 2 + 1))
+def _divide_scalar(node: Node) -> Node | None:
+    a, b = node.inputs
+    rb = scalar(b)
+    if rb is not None and number(b) is None and a.shape == node.shape and a.shape != ():
+        return (1 / rb) * a
+    if is_op(a, "multiply") and a.name is None and a.inputs[0].shape == () and node.shape != ():
+        return a.inputs[0] * (a.inputs[1] / b)
+    return None
+
+
+_LINEAR = "einsum sum transpose reshape broadcast_to slice pad cumsum flip"
+
+
+@rule("scalar out", "f(s x) = s f(x) and f(−x) = −f(x) for a linear f", "simplicity", _LINEAR,
+      lambda: sum_(s() * x(), 0) + sum_(transpose(-x()), 1) + einsum("ij,j->i", s() * x(), variable("v", (3,)))[0])
+def _scalar_out(node: Node) -> Node | None:
+    for k, operand in enumerate(node.inputs):
+        if operand.name is not None:
+            continue
+        factor: Node | None = None
+        if is_op(operand, "negative"):
+            inner = operand.inputs[0]
+        elif is_op(operand, "multiply") and operand.inputs[0].shape == () and operand.inputs[1].shape == operand.shape:
+            if operand.shape == ():
+                continue
+            factor, inner = operand.inputs
+        else:
+            continue
+        rest = tuple(inner if i == k else n for i, n in enumerate(node.inputs))
+        moved = node.op.make(rest, node.attrs)
+        return -moved if factor is None else factor * moved
+    return None
+
+
+# --- broadcasting, shapes ----------------------------------------------------------------------------------------
+
+
+@rule("needless broadcast", "an elementwise op repeats by itself", "simplicity",
+      "add subtract multiply divide where maximum minimum", lambda: x() * broadcast_to(variable("r", (3,)), (2, 3)))
+def _broadcast_operand(node: Node) -> Node | None:
+    for k, operand in enumerate(node.inputs):
+        if is_op(operand, "broadcast_to") and operand.name is None:
+            fewer = tuple(operand.inputs[0] if i == k else n for i, n in enumerate(node.inputs))
+            if node.op.make(fewer, node.attrs).shape == node.shape:
+                return node.op.make(fewer, node.attrs)
+    return None
+
+
+@rule("sum of a broadcast", "Σ over n repetitions of x is n x", "simplicity", "sum",
+      lambda: sum_(broadcast_to(variable("r", (3,)), (2, 3)), 0) + sum_(broadcast_to(s(), (2, 3)), 1)[0])
+def _sum_of_broadcast(node: Node) -> Node | None:
+    operand, axes = node.inputs[0], node.attrs["axes"]
+    if not is_op(operand, "broadcast_to") or not is_float(node.dtype):
+        return None
+    inner = operand.inputs[0]
+    offset = operand.ndim - inner.ndim
+    repeated = [a for a in axes if a < offset or (inner.shape[a - offset] == 1 and operand.shape[a] != 1)]
+    if not repeated:
+        return None
+    count = size(product(operand.shape[a] for a in repeated))
+    rest = tuple(a for a in axes if a not in repeated)
+    shape = tuple(1 if a in repeated else n for a, n in enumerate(operand.shape))
+    summed = sum_(broadcast_to(reshape(inner, (1,) * offset + inner.shape), shape), rest, keepdims=True) if rest \
+        else broadcast_to(reshape(inner, (1,) * offset + inner.shape), shape)
+    return count * reshape(summed, node.shape)
+
+
+@rule("sum of a sum", "Σ Σ x over some axes and then others is one sum", "simplicity", "sum",
+      lambda: sum_(sum_(variable("t", (2, 3, 4)), 1), 0))
+def _sum_of_sum(node: Node) -> Node | None:
+    inner = node.inputs[0]
+    if not is_op(inner, "sum") or inner.name is not None or inner.attrs["keepdims"]:
+        return None
+    left = [i for i in range(inner.inputs[0].ndim) if i not in inner.attrs["axes"]]
+    axes = tuple(sorted({*inner.attrs["axes"], *(left[a] for a in node.attrs["axes"])}))
+    return reshape(sum_(inner.inputs[0], axes), node.shape)
+
+
+@rule("sum of one", "Σ over an axis of size 1 is x", "simplicity", "sum", lambda: sum_(variable("c", (3, 1)), 1))
+def _sum_of_one(node: Node) -> Node | None:
+    operand, axes = node.inputs[0], node.attrs["axes"]
+    real = tuple(a for a in axes if operand.shape[a] != 1)
+    return reshape(sum_(operand, real), node.shape) if len(real) < len(axes) else None
+
+
+@rule("sum of probabilities", "softmax, one-hot rows and distributions sum to one", "simplicity", "sum",
+      lambda: sum_(softmax(x()), -1) + sum_(one_hot(constant([0, 2]), 3), -1))
+def _sum_of_probabilities(node: Node) -> Node | None:
+    p, axes = node.inputs[0], node.attrs["axes"]
+    axis = p.attrs.get("axis", p.ndim - 1)
+    known = is_op(p, "softmax", "one_hot", "distribution") or bool(p.attrs.get("distribution"))
+    return broadcast_to(constant(1.0), node.shape) if known and axes == (axis,) else None
+
+
+@rule("reshape", "a shape given twice counts once", "simplicity", "reshape",
+      lambda: reshape(reshape(x(), (6,)), (3, 2)) + reshape(broadcast_to(s(), (6,)), (3, 2)))
+def _reshape(node: Node) -> Node | None:
+    operand = node.inputs[0]
+    if operand.shape == node.shape:
+        return operand
+    if is_op(operand, "reshape") and operand.name is None:
+        return reshape(operand.inputs[0], node.shape)
+    if is_op(operand, "broadcast_to") and operand.inputs[0].shape == ():
+        return broadcast_to(operand.inputs[0], node.shape)
+    return None
+
+
+@rule("broadcast", "repeated twice is repeated once", "simplicity", "broadcast_to",
+      lambda: broadcast_to(broadcast_to(s(), (3,)), (2, 3)) + broadcast_to(reshape(s(), (1, 1)), (2, 3)))
+def _broadcast(node: Node) -> Node | None:
+    operand = node.inputs[0]
+    if operand.shape == node.shape:
+        return operand
+    if is_op(operand, "broadcast_to"):
+        return broadcast_to(operand.inputs[0], node.shape)
+    if is_op(operand, "reshape") and operand.inputs[0].shape == ():
+        return broadcast_to(operand.inputs[0], node.shape)
+    return None
+
+
+@rule("transpose", "(xᵀ)ᵀ = x", "simplicity", "transpose", lambda: transpose(transpose(x())))
+def _transpose(node: Node) -> Node | None:
+    operand, axes = node.inputs[0], node.attrs["axes"]
+    if axes == tuple(range(node.ndim)):
+        return operand
+    if is_op(operand, "transpose") and operand.name is None:
+        return transpose(operand.inputs[0], tuple(operand.attrs["axes"][a] for a in axes))
+    if is_op(operand, "einsum") and operand.name is None:
+        letters, result = parse(operand.attrs["spec"])
+        return EINSUM(*operand.inputs, spec=",".join(letters) + "->" + "".join(result[a] for a in axes))
+    if is_op(operand, "broadcast_to") and operand.inputs[0].shape == ():
+        return broadcast_to(operand.inputs[0], node.shape)
+    return None
+
+
+@rule("product of a transpose", "a contraction reads a transposed operand as it lies", "speed", "einsum",
+      lambda: transpose(x()) @ x())
+def _einsum_transpose(node: Node) -> Node | None:
+    letters, result = parse(node.attrs["spec"])
+    for k, operand in enumerate(node.inputs):
+        if is_op(operand, "transpose") and operand.name is None:
+            axes = operand.attrs["axes"]
+            inner = [""] * len(axes)
+            for position, axis in enumerate(axes):
+                inner[axis] = letters[k][position]
+            operands = [operand.inputs[0] if i == k else n for i, n in enumerate(node.inputs)]
+            letters = ["".join(inner) if i == k else word for i, word in enumerate(letters)]
+            return EINSUM(*operands, spec=",".join(letters) + "->" + result)
+    return None
+
+
+@rule("product with repetitions", "a repeated operand is contracted before it is repeated", "speed", "einsum",
+      lambda: broadcast_to(variable("r", (1, 3)), (2, 3)) @ variable("w", (3, 4)) + broadcast_to(s(), (2, 3))
+      @ variable("w", (3, 4)))
+def _einsum_broadcast(node: Node) -> Node | None:
+    letters, result = parse(node.attrs["spec"])
+    for k, operand in enumerate(node.inputs):
+        if not is_op(operand, "broadcast_to") or operand.name is not None:
+            continue
+        inner = operand.inputs[0]
+        offset = operand.ndim - inner.ndim
+        repeated = [a for a in range(operand.ndim)
+                    if a < offset or (inner.shape[a - offset] == 1 and operand.shape[a] != 1)]
+        others = set("".join(w for i, w in enumerate(letters) if i != k))
+        # every repeated letter must be carried by another operand; otherwise the result itself is repeated
+        if not all(letters[k][a] in others for a in repeated):
+            continue
+        core = reshape(inner, tuple(n for a, n in enumerate(operand.shape) if a not in repeated))
+        words = list(letters)
+        words[k] = "".join(c for a, c in enumerate(letters[k]) if a not in repeated)
+        if core.shape == ():
+            rest = [n for i, n in enumerate(node.inputs) if i != k]
+            return core * contract([w for i, w in enumerate(words) if i != k], result, rest)
+        return contract(words, result, [core if i == k else n for i, n in enumerate(node.inputs)])
+    return None
+
+
+@rule("needless cast", "a cast to the kind that it is", "simplicity", "cast", lambda: cast(cast(x(), "float"), "float"))
+def _cast(node: Node) -> Node | None:
+    operand = node.inputs[0]
+    if operand.dtype == node.dtype:
+        return operand
+    if is_op(operand, "broadcast_to") and number(operand) is not None:
+        value = number(operand)
+        return broadcast_to(cast(constant(float(value or 0.0)), node.dtype), node.shape)
+    return None
+
+
+# --- choices and masks ----------------------------------------------------------------------------------------------
+
+
+@rule("where", "a choice between equals is no choice; where(c, x, 0) · g = where(c, x g, 0)", "simplicity", "where",
+      lambda: where(x() > 0, s(), s()))
+def _where(node: Node) -> Node | None:
+    _, a, b = node.inputs
+    value, other = number(a), number(b)
+    if a is b or (value is not None and value == other):
+        return a
+    return None
+
+
+@rule("y log of itself", "y log 1 = 0", "simplicity", "xlogy", lambda: xlogy(x() ** 2, constant(1.0)))
+def _xlogy(node: Node) -> Node | None:
+    return zero(node) if number(node.inputs[1]) == 1 else None
+
+
+@rule("marks", "a distribution is its operand", "simplicity", "distribution",
+      lambda: distribution(distribution(softmax(x()))))
+def _distribution(node: Node) -> Node | None:
+    return node.inputs[0] if is_op(node.inputs[0], "distribution", "softmax", "one_hot") else None
+

@@ -1,0 +1,273 @@
+"""What one does with a formula: derive its gradient, simplify it, evaluate it, compile it, check it.
+
+The rooms below do not know each other; the verbs join them. Every verb first brings the formula into its
+stable and simple form, so that what is derived, shown and computed is one and the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from chainrule.calculus import Backward, check_differentiable, compare, forward, reverse, zeros_like
+from chainrule.engine import interpret
+from chainrule.errors import DerivativeError, GraphError
+from chainrule.graph.dim import show
+from chainrule.graph.graph import Graph
+from chainrule.graph.node import Node, ancestors
+from chainrule.ops import mark
+from chainrule.rewrite import Rewriter, Rewriting, rewrite
+
+if TYPE_CHECKING:
+    from chainrule.engine.xla import Compiled
+
+Feeds = Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A cost and its gradient: the forward part in stable form, the derived backward part, and the log.
+
+    Attributes:
+        output: the cost, stable and simplified.
+        gradients: one node for each node that was differentiated by.
+        backward: upstream, local and downstream derivative of every edge, before simplification.
+        forms: the final form of every node of the forward part and of every adjoint.
+        rewriting: what was rewritten, into what, and why.
+    """
+
+    output: Node
+    gradients: tuple[Node, ...]
+    backward: Backward
+    forms: Mapping[Node, Node]
+    rewriting: Rewriting
+
+    def adjoint(self, node: Node) -> Node | None:
+        """The derivative of the cost by a node of the forward part, in its final form."""
+        stable = self.forms.get(node, node)
+        raw = self.backward.adjoints.get(stable, self.backward.adjoints.get(node))
+        return None if raw is None else self.forms.get(raw, raw)
+
+
+def derive(output: Node, wrt: Sequence[Node], keep: Iterable[Node] = ()) -> Derivation:
+    """Derive the gradient of a cost by ``wrt``; ``keep`` are named quantities to recognise in it."""
+    check_differentiable(output, wrt)
+    marks = {n: mark(n).named(n.name) for n in wrt if n.inputs}
+    marked = _replaced(output, marks) if marks else output
+    rewriter = Rewriter()
+    stable = rewriter.normal_form(marked)
+    for node in keep:
+        rewriter.normal_form(node)
+    targets = [rewriter.normal_form(marks.get(n, n)) for n in wrt]
+    backward = reverse(stable, targets)
+    raw = [backward.adjoints[t] if t in backward.adjoints else zeros_like(t) for t in targets]
+    simple = [rewriter.normal_form(g) for g in raw]
+    for g in backward.adjoints.values():
+        rewriter.normal_form(g)
+    if marks:
+        back = {rewriter.normal_form(m): n for n, m in marks.items()}
+        simple = [_replaced(g, back) for g in simple]
+        stable = _replaced(stable, back)
+    gradients = tuple(simple)
+    return Derivation(stable, gradients, backward, dict(rewriter.normal), Rewriting(gradients, rewriter.log))
+
+
+def _replaced(root: Node, table: Mapping[Node, Node]) -> Node:
+    """The graph with some nodes replaced by others (the replacements' own operands are replaced as well)."""
+    new: dict[Node, Node] = {}
+    for node in ancestors(root):
+        same = node.rebuilt(tuple(new[i] for i in node.inputs))
+        new[node] = table[node].rebuilt((same,)) if node in table and table[node].op.name == "mark" else (
+            table.get(node, same))
+    return new[root]
+
+
+@overload
+def gradient(output: Node, wrt: Node) -> Node: ...
+@overload
+def gradient(output: Node, wrt: Sequence[Node]) -> list[Node]: ...
+def gradient(output: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
+    """The derivative of a cost by nodes, as formulas: ∂J/∂W for each W, of the shape of W.
+
+    Args:
+        output: the cost, a single number.
+        wrt: a node or several: parameters, inputs, or quantities in the middle of the formula.
+
+    Returns:
+        A node, or one for each. It is derived once, symbolically, after the cost has been brought into its
+        stable form, and simplified; the gradient of a gradient works.
+
+    Errors: :class:`DerivativeError` when ``output`` is not a single number, or no float.
+
+    >>> import chainrule as cr
+    >>> x = cr.input("x", ())
+    >>> print(cr.gradient(3 * x**2 + 2 * x + 1, x))
+    6 · x + 2
+    """
+    single = isinstance(wrt, Node)
+    nodes: Sequence[Node] = (wrt,) if isinstance(wrt, Node) else tuple(wrt)
+    found = derive(output, nodes).gradients
+    return found[0] if single else list(found)
+
+
+def directional(outputs: Node | Sequence[Node], directions: Mapping[Node, Node]) -> Any:
+    """How outputs move when nodes move along directions: forward mode, Σ ∂y/∂x · direction, simplified."""
+    single = isinstance(outputs, Node)
+    nodes: Sequence[Node] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
+    stable = rewrite([*nodes, *directions]).outputs
+    moved = dict(zip(stable[len(nodes):], directions.values(), strict=True))
+    found = rewrite(forward(stable[: len(nodes)], moved)).outputs
+    return found[0] if single else list(found)
+
+
+def simplify(formula: Node | Sequence[Node]) -> Rewriting:
+    """The formula in its stable and simple form, with the log of what was rewritten, into what, and why.
+
+    >>> import chainrule as cr
+    >>> z = cr.input("z", ())
+    >>> print(cr.simplify(-cr.log(1 - cr.sigmoid(z))).outputs[0])
+    softplus(z)
+    """
+    return rewrite((formula,) if isinstance(formula, Node) else tuple(formula))
+
+
+def evaluate(
+    outputs: Node | Sequence[Node],
+    feeds: Feeds | None = None,
+    *,
+    dtype: Any = None,
+    sizes: Mapping[str, int] | None = None,
+    as_written: bool = False,
+) -> Any:
+    """The numbers behind formulas, in NumPy.
+
+    Args:
+        outputs: a node, or several.
+        feeds: arrays for inputs and parameters, by node or by name.
+        dtype: the working precision (``"float32"``, ``np.float64`` …); by default that of the floats fed,
+            float64 where there is none.
+        sizes: numbers for named sizes that no fed array tells: ``{"m": 5}``.
+        as_written: compute the formula as it stands, without its stable form.
+
+    Returns:
+        An array, or a list of them.
+
+    >>> import chainrule as cr
+    >>> x = cr.input("x", ("m",))
+    >>> float(cr.evaluate(cr.mean(x), {x: [1.0, 2.0, 6.0]}))
+    3.0
+    """
+    single = isinstance(outputs, Node)
+    nodes: Sequence[Node] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
+    feeds = feeds or {}
+    fed_inside = any(isinstance(k, Node) and k.inputs for k in feeds)
+    if not as_written and not fed_inside:
+        nodes = rewrite(nodes).outputs
+    used = {n for n in Graph(nodes).leaves()}
+    known = {k: v for k, v in feeds.items() if not isinstance(k, Node) or k in used or k.inputs}
+    values = interpret(nodes, known | _for_sizes(feeds, known), dtype, sizes)
+    found = [np.asarray(values[n]) for n in nodes]
+    return found[0] if single else found
+
+
+def _for_sizes(feeds: Feeds, known: Feeds) -> dict[Any, Any]:
+    """Leaves that dropped out of the simplified formula are still fed: their shapes tell the named sizes."""
+    return {k: v for k, v in feeds.items() if isinstance(k, Node) and k not in known}
+
+
+def compile(outputs: Node | Sequence[Node], *, dtype: Any = None) -> Compiled:
+    """Compile formulas through XLA; the result is called with the same mapping as :func:`evaluate`.
+
+    Args:
+        outputs: a node, or several: they become one program, in which equal parts are computed once.
+        dtype: the working precision, float32 by default.
+    """
+    from chainrule.engine.xla import compile_nodes
+
+    single = isinstance(outputs, Node)
+    nodes: Sequence[Node] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
+    return compile_nodes(rewrite(nodes).outputs, dtype, single)
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """The result of a gradient check: for each node how many entries were compared and the largest error."""
+
+    rows: tuple[tuple[str, str, int, int, float], ...]
+    tolerance: float
+
+    @property
+    def largest_error(self) -> float:
+        """The largest relative error over all entries."""
+        return max((row[4] for row in self.rows), default=0.0)
+
+    def __str__(self) -> str:
+        lines = [f"{'by':<12}{'shape':<14}{'entries':>8}{'kinks':>7}{'largest relative error':>25}"]
+        lines += [f"{name:<12}{shape:<14}{n:>8}{kinks:>7}{error:>25.2e}" for name, shape, n, kinks, error in self.rows]
+        return "\n".join(lines)
+
+
+def check_gradient(
+    output: Node,
+    wrt: Node | Sequence[Node],
+    feeds: Feeds,
+    *,
+    tolerance: float = 1e-6,
+    entries: int = 200,
+    gradients: Sequence[Node] | None = None,
+) -> GradientCheck:
+    """Check the derived gradient against central differences, in float64.
+
+    Args:
+        output: the cost.
+        wrt: the nodes to check, leaves that numbers are fed to.
+        feeds: numbers for every leaf.
+        tolerance: the largest relative error allowed, |symbolic − numerical| / max(1, |numerical|).
+        entries: at most so many entries of each array are compared, drawn at random.
+        gradients: the derivatives to check; by default they are derived.
+
+    Returns:
+        A :class:`GradientCheck` that prints as a table. At a kink (ReLU at 0) any value between the
+        one-sided derivatives is right.
+
+    Errors: :class:`DerivativeError` naming the first entry that is wrong, with both numbers.
+    """
+    nodes: Sequence[Node] = (wrt,) if isinstance(wrt, Node) else tuple(wrt)
+    for node in nodes:
+        if node.inputs:
+            raise GraphError("only leaves can be checked: their numbers are moved a little", given=f"{node!r}")
+    symbolic = list(gradients) if gradients is not None else derive(output, nodes).gradients
+    exact = {k: np.asarray(v, np.float64) if np.asarray(v).dtype.kind == "f" else v for k, v in feeds.items()}
+    by_node = {**{n: exact[n.name] for n in nodes if n.name in exact}, **exact}
+    names = {n.name: n for n in nodes}
+    exact = {names.get(k, k) if isinstance(k, str) else k: v for k, v in exact.items()}
+    values = evaluate(symbolic, exact, dtype=np.float64)
+    stable = rewrite([output]).outputs[0]
+    rows = []
+    for node, value in zip(nodes, values, strict=True):
+        found = compare(_cost_of(stable, exact, node), np.asarray(by_node[node], np.float64), value, entries=entries)
+        largest = 0.0
+        for index, derived, difference in found:
+            low, high = sorted((difference.left, difference.right))
+            numerical = min(max(derived, low), high) if difference.kink else difference.value
+            error = abs(derived - numerical) / max(1.0, abs(numerical))
+            largest = max(largest, error)
+            if not error <= tolerance:
+                raise DerivativeError(
+                    f"the derivative by {node.name}{list(index)} is wrong",
+                    given=f"derived {derived:.10g}",
+                    expected=f"{numerical:.10g} by central differences (relative error {error:.1e} > {tolerance:.0e})",
+                )
+        kinks = sum(d.kink for _, _, d in found)
+        rows.append((node.name or node.op.name, show(node.shape), len(found), kinks, largest))
+    return GradientCheck(tuple(rows), tolerance)
+
+
+def _cost_of(output: Node, feeds: Mapping[Any, Any], moved: Node) -> Callable[[Any], float]:
+    def cost(array: Any) -> float:
+        return float(interpret([output], {**feeds, moved: array}, np.float64)[output])
+
+    return cost
