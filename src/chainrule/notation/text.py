@@ -25,34 +25,32 @@ _LETTERS = dict(zip("αβγδεζηθικλμνξπρστφχψωΓΔΘΛΞΠΣ�
 
 @dataclass(frozen=True)
 class Symbol:
-    """How a quantity is called: ``dW1`` is the derivative ``d`` of ``W`` in layer 1.
+    """How a quantity is called: ``dW1`` is ``dW``, the derivative of the cost by W, in layer 1.
 
     Attributes:
         base: the name itself.
         layer: the number of the layer it belongs to, or the layer's own name, or "".
         rank: tells apart two quantities that would otherwise have one name.
-        derivative: it is the derivative of the cost by that quantity.
     """
 
     base: str
     layer: str = ""
     rank: int = 1
-    derivative: bool = False
 
     @property
     def text(self) -> str:
         """``dW1``."""
         layer = self.layer if self.layer.isdigit() or not self.layer else f"_{self.layer}"
         again = f".{self.rank}" if self.rank > 1 else ""
-        return ("d" if self.derivative else "") + self.base + layer + again
+        return self.base + layer + again
 
     @property
     def latex(self) -> str:
         """``dW^{[1]}``: the layer in brackets, as in the course."""
-        d = "d" if self.derivative else ""
         word, _, rest = self.base.partition("_")
         digits = word[len(word.rstrip("0123456789")) :]
         word = word[: len(word) - len(digits)] or digits
+        d, word = ("d", word[1:]) if len(word) == 2 and word[0] == "d" else ("", word)
         if word in _LETTERS.values():
             out = f"\\{word}"
         elif word in _LETTERS:
@@ -61,6 +59,8 @@ class Symbol:
             out = r"\hat{y}"
         else:
             out = word if len(word) == 1 else f"\\mathit{{{word}}}"
+        if out.endswith("\u0302}") or word.endswith("\u0302"):
+            out = f"\\hat{{{word[:-1]}}}"
         if rest == "hat":
             out, rest = f"\\hat{{{out}}}", ""
         below = ", ".join(x for x in (digits, rest.replace("_", " "), str(self.rank) if self.rank > 1 else "") if x)
@@ -83,11 +83,9 @@ def unique_names(nodes: Iterable[Node]) -> Names:
 
     Two different quantities that would be called the same are told apart by a rank.
     """
+    nodes = list(nodes)
+    order = _layer_numbers(nodes)
     nodes = [n for n in nodes if n.name]
-    order: dict[Scope, str] = {}
-    for node in nodes:
-        if node.scope is not None:
-            order.setdefault(node.scope, node.scope.name or str(1 + sum(s.name is None for s in order)))
     ranks: dict[tuple[str, str], int] = {}
     out: Names = {}
     for node in nodes:
@@ -95,6 +93,20 @@ def unique_names(nodes: Iterable[Node]) -> Names:
         ranks[key] = ranks.get(key, 0) + 1
         out[node] = Symbol(*key, ranks[key])
     return out
+
+
+def _layer_numbers(nodes: Sequence[Node]) -> dict[Scope, str]:
+    """Layers in the order of the computation: the one whose first result lies deepest comes last."""
+    depth: dict[Node, int] = {}
+    first: dict[Scope, int] = {}
+    for node in nodes:
+        depth[node] = 1 + max((depth.get(i, 0) for i in node.inputs), default=-1)
+        if node.scope is not None and node.inputs and node.name:
+            first[node.scope] = min(first.get(node.scope, depth[node]), depth[node])
+        elif node.scope is not None:
+            first.setdefault(node.scope, 1 << 60)
+    ordered = sorted(first, key=lambda s: first[s])
+    return {s: s.name or str(1 + sum(t.name is None for t in ordered[:i])) for i, s in enumerate(ordered)}
 
 
 def write(

@@ -31,7 +31,7 @@ def _write_multiply(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     scalar = any(n.shape == () for n in node.inputs)
     dot = (" \\cdot " if latex else " · ") if scalar else (" \\circ " if latex else " ∘ ")
     left = args[0].at_least(MULTIPLY, latex)
-    right = args[1].at_least(MULTIPLY + 1 if "/" in args[1].text and not latex else MULTIPLY, latex)
+    right = args[1].at_least(MULTIPLY, latex)
     if args[0].strength == NEGATIVE:
         return Piece(args[0].text + dot + right, NEGATIVE)
     return Piece(left + dot + right, MULTIPLY)

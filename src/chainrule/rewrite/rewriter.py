@@ -8,13 +8,13 @@ before and after on random numbers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from chainrule.graph.node import Node, Origin, ancestors, deriving
+from chainrule.graph.node import Node, Origin, Scope, ancestors, deriving
 from chainrule.graph.op import is_float
 from chainrule.ops import broadcast_to, cast
 
@@ -129,6 +129,8 @@ class Rewriter:
             if after is None or after is node:
                 continue
             after = like(after, node)
+            if node.name and after.name is None and after.inputs and after not in self.normal:
+                after = after.named(node.name, node.scope)
             self.log.append(Step(r, node, after))
             self.depth += 1
             try:
@@ -147,24 +149,34 @@ class Rewriter:
             now = self.normal.get(old)
             if old.name and now is not None and now.name is None and now.op.name not in ("constant", "size"):
                 names.setdefault(now, old)
-        if not names:
-            return tuple(new)
-        renamed: dict[Node, Node] = {}
-        for node in ancestors(*new):
-            fresh = node.rebuilt(tuple(renamed[i] for i in node.inputs))
-            if node in names:
-                fresh = fresh.named(names[node].name, names[node].scope)
-            renamed[node] = fresh
-        self.normal.update({old: renamed.get(now, now) for old, now in self.normal.items()})
-        return tuple(renamed[n] for n in new)
+        table = {now: (str(old.name), old.scope) for now, old in names.items()}
+        return renamed(new, table, self.normal)
+
+
+def renamed(
+    outputs: Sequence[Node],
+    names: Mapping[Node, tuple[str, Scope | None]],
+    track: dict[Node, Node] | None = None,
+) -> tuple[Node, ...]:
+    """The same graph with names for some of its nodes; ``track`` is a table of nodes to bring up to date."""
+    if not names:
+        return tuple(outputs)
+    fresh: dict[Node, Node] = {}
+    for node in ancestors(*outputs):
+        fresh[node] = node.rebuilt(tuple(fresh[i] for i in node.inputs))
+        if node in names:
+            fresh[node] = fresh[node].named(*names[node])
+    if track is not None:
+        track.update({old: fresh.get(now, now) for old, now in track.items()})
+    return tuple(fresh[n] for n in outputs)
 
 
 def structure(node: Node) -> Any:
     """What makes two nodes equal: op, operands and settings; a leaf equals itself alone."""
     if not node.inputs:
-        if node.op.name == "constant" and node.name is None:
+        if node.op.name == "constant":
             value: np.ndarray[Any, Any] = node.attrs["value"]
-            return ("constant", node.dtype, value.shape, value.tobytes()) if value.size <= 256 else node
+            return ("constant", node.name, node.dtype, value.shape, value.tobytes()) if value.size <= 256 else node
         if node.op.name in ("size", "eye"):
             return (node.op.name, node.attrs["size"])
         return node

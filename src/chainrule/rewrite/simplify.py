@@ -285,6 +285,22 @@ def _sum_of_sum(node: Node) -> Node | None:
     return reshape(sum_(inner.inputs[0], axes), node.shape)
 
 
+@rule("factor out of a sum", "Σ_j a_i b_ij = a_i Σ_j b_ij", "simplicity", "sum",
+      lambda: sum_(variable("a", (2, 1)) * x(), 1) + sum_(x() * variable("a", (2, 1)), 1))
+def _factor_out(node: Node) -> Node | None:
+    product_, axes = node.inputs[0], node.attrs["axes"]
+    if not is_op(product_, "multiply") or product_.name is not None:
+        return None
+    for k in (0, 1):
+        factor, rest = product_.inputs[k], product_.inputs[1 - k]
+        offset = product_.ndim - factor.ndim
+        fixed = factor.shape != () and all(a < offset or factor.shape[a - offset] == 1 for a in axes)
+        if fixed and rest.shape == product_.shape:
+            kept = sum_(rest, axes, keepdims=True)
+            return reshape((factor * kept) if k == 0 else (kept * factor), node.shape)
+    return None
+
+
 @rule("sum of one", "Σ over an axis of size 1 is x", "simplicity", "sum", lambda: sum_(variable("c", (3, 1)), 1))
 def _sum_of_one(node: Node) -> Node | None:
     operand, axes = node.inputs[0], node.attrs["axes"]

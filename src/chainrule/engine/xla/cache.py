@@ -1,0 +1,37 @@
+"""The persistent compilation cache: the second process that trains the same network starts at once.
+
+Every program compiled here goes through it. It lies in the user's cache folder, or in ``CHAINRULE_CACHE``;
+where the user has set up a cache of JAX's own, that one is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import jax
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept."""
+    if "CHAINRULE_CACHE" in os.environ:
+        return Path(os.environ["CHAINRULE_CACHE"])
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "chainrule"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "chainrule" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "chainrule"
+
+
+def use_cache() -> None:
+    """Keep every compiled program, however small, for the next process."""
+    if jax.config.jax_compilation_cache_dir is None:
+        with contextlib.suppress(OSError):
+            folder = cache_folder() / "xla"
+            folder.mkdir(parents=True, exist_ok=True)
+            jax.config.update("jax_compilation_cache_dir", str(folder))
+            # The default keeps only what took a second to compile; small programs are what costs here.
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+            jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

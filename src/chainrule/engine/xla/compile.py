@@ -1,0 +1,64 @@
+"""Formulas compiled through XLA, to be called with numbers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from chainrule.engine.program import Feeds, Kinds, Program, as_array, float_dtype, learn_sizes
+from chainrule.engine.xla.namespace import XLA
+from chainrule.graph.node import Node
+
+
+def precision(dtype: Any) -> contextlib.AbstractContextManager[Any]:
+    """The setting under which XLA computes in this precision."""
+    return jax.enable_x64(True) if np.dtype(dtype) == np.float64 else contextlib.nullcontext()
+
+
+def kinds_for(dtype: Any) -> Kinds:
+    """The machine types of a run in this precision."""
+    working = float_dtype(dtype)
+    return Kinds(working, np.int64 if working == np.float64 else np.int32)
+
+
+def trace(program: Program, fed: Mapping[Node, Any], kinds: Kinds) -> list[Any]:
+    """The outputs' values inside a function that JAX is tracing."""
+    values = program.run(XLA, fed, kinds, learn_sizes(fed))
+    return [values[n] for n in program.outputs]
+
+
+class Compiled:
+    """Outputs compiled through XLA: call it with the same mapping as :func:`chainrule.evaluate`.
+
+    A new program is compiled for every new combination of array shapes, and found again in the persistent
+    cache by later processes.
+    """
+
+    def __init__(self, outputs: Sequence[Node], dtype: Any = None, single: bool = False) -> None:
+        self.program = Program(outputs)
+        self.kinds = kinds_for(dtype)
+        self.single = single
+        self._compiled: dict[tuple[Node, ...], Callable[..., list[Any]]] = {}
+
+    def __call__(self, feeds: Feeds) -> Any:
+        """Values of the outputs for these numbers: a list, or one value when one node was compiled."""
+        matched = self.program.match(feeds)
+        nodes = tuple(matched)
+        arrays = [as_array(n, matched[n], self.kinds) for n in nodes]
+        learn_sizes(dict(zip(nodes, arrays, strict=True)))
+        with precision(self.kinds.float):
+            if nodes not in self._compiled:
+                self._compiled[nodes] = jax.jit(
+                    lambda *xs: trace(self.program, dict(zip(nodes, xs, strict=True)), self.kinds)
+                )
+            values = [np.asarray(v) for v in self._compiled[nodes](*arrays)]
+        return values[0] if self.single else values
+
+
+def compile_nodes(outputs: Iterable[Node], dtype: Any = None, single: bool = False) -> Compiled:
+    """Compile outputs through XLA in a working precision (float32 by default)."""
+    return Compiled(tuple(outputs), dtype, single)

@@ -1,0 +1,217 @@
+"""Training as one compiled program: epochs over shuffled batches, validation, and when to stop.
+
+The step graph runs inside a loop over batches, inside a loop over epochs. Data stay on the device, buffers
+are handed on without copying, and the host hears from the program once per call, which covers as many
+epochs as it was given permutations for. The last, smaller batch of an epoch is a step of its own in the
+same program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from chainrule.engine.program import Kinds, Program
+from chainrule.engine.xla.compile import kinds_for, precision, trace
+from chainrule.graph.node import Node
+
+RUNNING, STOPPED_EARLY, NOT_FINITE = 0, 1, 2
+VALIDATION_BLOCK = 4096
+"""Rows that are validated at once."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the program is made of.
+
+    Attributes:
+        carry: for each leaf that changes (parameters, states) its next value.
+        examples: the leaves that hold examples, one per row of the first axis.
+        outputs: numbers of a step, averaged over the epoch by the number of rows (or summed).
+        validation: numbers computed on the validation rows after every epoch, likewise.
+        totals: whether outputs and validation are summed instead of averaged.
+        constants: named constants: they are arguments of the program, so that another learning rate does
+            not compile another program.
+        batch_size: rows in a step.
+        monitor: the column of the history (outputs, then validation) that early stopping watches, or None.
+        larger_is_better: the direction of the monitored number.
+        patience: epochs without improvement before it stops.
+        min_delta: what counts as an improvement.
+    """
+
+    carry: Mapping[Node, Node]
+    examples: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    validation: tuple[Node, ...]
+    totals: bool
+    constants: Mapping[Node, Any]
+    batch_size: int
+    monitor: int | None = None
+    larger_is_better: bool = False
+    patience: int = 0
+    min_delta: float = 0.0
+
+
+@dataclass
+class Epochs:
+    """A training under way: parameters and states on the device, and the program that advances them.
+
+    Args:
+        plan: what to run.
+        start: the first value of every leaf of the carry.
+        examples: arrays for the plan's example leaves.
+        validation: the same for validation, or none.
+        dtype: the working precision.
+    """
+
+    plan: Plan
+    start: Mapping[Node, Any]
+    examples: Sequence[Any]
+    validation: Sequence[Any] = ()
+    dtype: Any = None
+    status: int = field(default=RUNNING, init=False)
+    best_epoch: int = field(default=-1, init=False)
+
+    def __post_init__(self) -> None:
+        self.kinds: Kinds = kinds_for(self.dtype)
+        plan = self.plan
+        self.leaves = tuple(plan.carry)
+        with precision(self.kinds.float):
+            put = partial(_put, kinds=self.kinds)
+            self.carry = tuple(put(n, self.start[n]) for n in self.leaves)
+            self.best = tuple(put(n, self.start[n]) for n in self.leaves) if plan.monitor is not None else ()
+            self.data = tuple(put(n, a) for n, a in zip(plan.examples, self.examples, strict=True))
+            self.held_out = tuple(put(n, a) for n, a in zip(plan.examples, self.validation, strict=False))
+            self.fixed = tuple(put(n, v) for n, v in plan.constants.items())
+            worst = -np.inf if plan.larger_is_better else np.inf
+            self.control = (
+                jnp.asarray(RUNNING, jnp.int32),
+                jnp.asarray(worst, self.kinds.float),
+                jnp.asarray(-1, jnp.int32),
+                jnp.asarray(0, jnp.int32),
+            )
+        self._step = Program((*plan.carry.values(), *plan.outputs))
+        self._validate = Program(plan.validation)
+        self._run = jax.jit(self._program, donate_argnums=(0, 1))
+
+    def run(self, permutations: np.ndarray[Any, Any], epochs: int) -> np.ndarray[Any, Any]:
+        """Train for some epochs, at most as many as there are permutations.
+
+        Args:
+            permutations: (k, rows), the order of the rows in each epoch.
+            epochs: how many of them to run.
+
+        Returns:
+            (epochs run, columns), the averages of outputs and validation. Sets ``status``: when an epoch's
+            numbers are not finite, the parameters stay those of the epoch before.
+        """
+        with precision(self.kinds.float):
+            self.carry, self.best, self.control, history, done = self._run(
+                self.carry, self.best, self.control, permutations, np.int32(epochs), self.data, self.held_out, self.fixed
+            )
+            done = int(done)
+            self.status, self.best_epoch = int(self.control[0]), int(self.control[2])
+            return np.asarray(history)[:done]
+
+    def values(self, best: bool = False) -> dict[Node, np.ndarray[Any, Any]]:
+        """The present value of every leaf of the carry, or the best one seen."""
+        return {n: np.asarray(v) for n, v in zip(self.leaves, self.best if best else self.carry, strict=True)}
+
+    # --- the program ----------------------------------------------------------------------------------------
+
+    def _program(
+        self, carry: Any, best: Any, control: Any, permutations: Any, epochs: Any, data: Any, held_out: Any, fixed: Any
+    ) -> Any:
+        constants = dict(zip(self.plan.constants, fixed, strict=True))
+        columns = len(self.plan.outputs) + (len(self.plan.validation) if held_out else 0)
+        history = jnp.zeros((permutations.shape[0], columns), self.kinds.float)
+
+        def going_on(state: Any) -> Any:
+            i, _, _, control, _ = state
+            return (i < epochs) & (control[0] == RUNNING)
+
+        def one_epoch(state: Any) -> Any:
+            i, carry, best, control, history = state
+            order = lax.dynamic_index_in_dim(permutations, i, keepdims=False)
+            new, row = self._epoch(carry, order, data, constants)
+            if held_out:
+                row = jnp.concatenate([row, self._held_out(new, held_out, constants)])
+            finite = jnp.isfinite(row).all() & _all_finite(new)
+            carry = jax.tree.map(partial(jnp.where, finite), new, carry)
+            best, control = self._judge(carry, best, control, row, finite)
+            return i + 1, carry, best, control, lax.dynamic_update_index_in_dim(history, row, i, 0)
+
+        first = (jnp.int32(0), carry, best, control, history)
+        done, carry, best, control, history = lax.while_loop(going_on, one_epoch, first)
+        return carry, best, control, history, done
+
+    def _epoch(self, carry: Any, order: Any, data: Any, constants: Any) -> tuple[Any, Any]:
+        rows, batch = order.shape[0], min(self.plan.batch_size, order.shape[0])
+        full, rest = divmod(rows, batch)
+        shuffled = [jnp.take(a, order, axis=0, mode="clip") for a in data]
+        batches = tuple(a[: full * batch].reshape(full, batch, *a.shape[1:]) for a in shuffled)
+        step = partial(self._one_step, constants)
+        carry, outputs = lax.scan(step, carry, batches)
+        total = outputs.sum(axis=0)
+        if not self.plan.totals:
+            total = total * (batch / rows)
+        if rest:
+            carry, last = step(carry, tuple(a[full * batch :] for a in shuffled))
+            total = total + (last if self.plan.totals else last * (rest / rows))
+        return carry, total
+
+    def _one_step(self, constants: Any, carry: Any, batch: Any) -> tuple[Any, Any]:
+        fed = dict(zip(self.leaves, carry, strict=True)) | dict(zip(self.plan.examples, batch, strict=True)) | constants
+        values = trace(self._step, fed, self.kinds)
+        n = len(self.leaves)
+        return tuple(values[:n]), jnp.stack(values[n:])
+
+    def _held_out(self, carry: Any, held_out: Any, constants: Any) -> Any:
+        leaves = dict(zip(self.leaves, carry, strict=True)) | constants
+        rows = held_out[0].shape[0]
+
+        def block(arrays: Any) -> Any:
+            fed = leaves | dict(zip(self.plan.examples, arrays, strict=True))
+            return jnp.stack(trace(self._validate, fed, self.kinds))
+
+        full, rest = divmod(rows, VALIDATION_BLOCK)
+        total = jnp.zeros(len(self.plan.validation), self.kinds.float)
+        if full:
+            blocks = tuple(a[: full * VALIDATION_BLOCK].reshape(full, VALIDATION_BLOCK, *a.shape[1:]) for a in held_out)
+            share = 1.0 if self.plan.totals else VALIDATION_BLOCK / rows
+            total = total + lax.map(block, blocks).sum(axis=0) * share
+        if rest:
+            last = block(tuple(a[full * VALIDATION_BLOCK :] for a in held_out))
+            total = total + last * (1.0 if self.plan.totals else rest / rows)
+        return total
+
+    def _judge(self, carry: Any, best: Any, control: Any, row: Any, finite: Any) -> tuple[Any, Any]:
+        """Whether this epoch was the best so far, and whether to go on."""
+        status, best_value, best_epoch, epoch = control
+        if self.plan.monitor is not None:
+            value = row[self.plan.monitor]
+            delta = self.plan.min_delta
+            better = value > best_value + delta if self.plan.larger_is_better else value < best_value - delta
+            better = better & finite
+            best = jax.tree.map(partial(jnp.where, better), carry, best)
+            best_value = jnp.where(better, value, best_value)
+            best_epoch = jnp.where(better, epoch, best_epoch)
+            status = jnp.where(epoch - best_epoch >= self.plan.patience, STOPPED_EARLY, status)
+        status = jnp.where(finite, status, NOT_FINITE).astype(jnp.int32)
+        return best, (status, best_value, best_epoch, epoch + 1)
+
+
+def _all_finite(carry: Any) -> Any:
+    floats = [a for a in carry if jnp.issubdtype(a.dtype, jnp.floating)]
+    return jnp.stack([jnp.isfinite(a).all() for a in floats]).all() if floats else True
+
+
+def _put(node: Node, value: Any, kinds: Kinds) -> Any:
+    return jax.device_put(np.asarray(value, dtype=kinds.of(node.dtype)))

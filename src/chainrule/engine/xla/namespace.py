@@ -1,0 +1,55 @@
+"""jax.numpy as the array namespace that ops are written against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+
+class XlaNamespace:
+    """jax.numpy as the array namespace that ops are written against."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(jnp, name)
+
+    @staticmethod
+    def astype(x: Any, dtype: Any) -> Any:
+        """The array in another type."""
+        return x if x.dtype == dtype else lax.convert_element_type(x, dtype)
+
+    @staticmethod
+    def erf(x: Any) -> Any:
+        """The error function."""
+        return lax.erf(x)
+
+    @staticmethod
+    def einsum(spec: str, *xs: Any) -> Any:
+        """A contraction; of two operands as one ``dot_general``, without a detour."""
+        if len(xs) != 2:
+            return jnp.einsum(spec, *xs)
+        (a, b), result = spec.split("->")[0].split(","), spec.split("->")[1]
+        batch = [c for c in a if c in b and c in result]
+        summed = [c for c in a if c in b and c not in result]
+        dims = (
+            (tuple(a.index(c) for c in summed), tuple(b.index(c) for c in summed)),
+            (tuple(a.index(c) for c in batch), tuple(b.index(c) for c in batch)),
+        )
+        out = lax.dot_general(xs[0], xs[1], dims)
+        letters = batch + [c for c in a + b if c not in batch and c not in summed]
+        order = tuple(letters.index(c) for c in result)
+        return out if order == tuple(range(len(order))) else lax.transpose(out, order)
+
+    @staticmethod
+    def interior_pad(x: Any, widths: Any) -> Any:
+        """Zeros before, after and between."""
+        return lax.pad(x, jnp.zeros((), x.dtype), widths)
+
+    @staticmethod
+    def add_at(out: Any, where: Any, values: Any) -> Any:
+        """``out[where] += values``, repeated places added up."""
+        return out.at[where].add(values)
+
+
+XLA = XlaNamespace()

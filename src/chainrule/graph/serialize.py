@@ -1,0 +1,88 @@
+"""A graph as plain data, and back. Reading it looks ops up by name and never executes code from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ChainruleError, GraphError
+from chainrule.graph.dim import Dim, Size, as_size
+from chainrule.graph.node import Node, Scope, ancestors
+from chainrule.graph.op import lookup
+
+
+def to_data(outputs: Sequence[Node]) -> dict[str, Any]:
+    """The graph of some outputs as lists, dictionaries, numbers and strings."""
+    nodes = ancestors(*outputs)
+    number = {n: i for i, n in enumerate(nodes)}
+    scopes = list(dict.fromkeys(n.scope for n in nodes if n.scope is not None))
+    return {
+        "layers": [{"kind": s.kind, "name": s.name} for s in scopes],
+        "nodes": [
+            {
+                "op": n.op.name,
+                **({"inputs": [number[i] for i in n.inputs]} if n.inputs else {}),
+                **({"settings": {k: _encode(v) for k, v in n.attrs.items() if _kept(k)}} if n.attrs else {}),
+                **({"name": n.name} if n.name else {}),
+                **({"layer": scopes.index(n.scope)} if n.scope is not None else {}),
+            }
+            for n in nodes
+        ],
+        "outputs": [number[n] for n in outputs],
+    }
+
+
+def from_data(data: Mapping[str, Any]) -> list[Node]:
+    """The outputs of a graph that was written by :func:`to_data`; every op's rules are checked again."""
+    try:
+        scopes = [Scope(str(s["kind"]), s["name"]) for s in data["layers"]]
+        nodes: list[Node] = []
+        for entry in data["nodes"]:
+            op = lookup(entry["op"])
+            attrs = {k: _decode(v) for k, v in entry.get("settings", {}).items()}
+            inputs = tuple(nodes[i] for i in entry.get("inputs", ()))
+            scope = scopes[entry["layer"]] if "layer" in entry else None
+            made = op.make(inputs, attrs)
+            nodes.append(made.named(entry.get("name"), scope))
+        return [nodes[i] for i in data["outputs"]]
+    except ChainruleError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise GraphError("not a graph that can be read", given=f"{type(error).__name__}: {error}") from None
+
+
+def _kept(key: str) -> bool:
+    return key != "initializer"  # only needed before training
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Dim):
+        return {"size": [[list(names), c] for names, c in value.terms]}
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "kind": value.dtype.kind}
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(v) for v in value]}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise GraphError("a setting cannot be written", given=repr(value), expected="a number, a text or a tuple of them")
+
+
+def _decode(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if "size" in value:
+        total: Size = 0
+        for names, c in value["size"]:
+            term: Size = int(c)
+            for name in names:
+                term = as_size(name) * term
+            total = term + total
+        return total
+    if "array" in value:
+        kinds = {"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_}
+        array = np.array(value["array"], dtype=kinds[value["kind"]])
+        array.setflags(write=False)
+        return array
+    return tuple(_decode(v) for v in value["tuple"])

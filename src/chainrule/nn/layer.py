@@ -1,0 +1,91 @@
+"""A layer: a function from node to node that brings its own parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.errors import ConfigurationError, ShapeError
+from chainrule.graph.dim import show
+from chainrule.graph.node import Node, Scope, describe, inside
+from chainrule.graph.op import is_float, lift
+from chainrule.ops import cast
+from chainrule.ops import parameter as parameter_
+
+
+class Layer:
+    """A function from node to node that brings its own parameters. Abstract.
+
+    The parameters are made at the first call, when the sizes are known; a second call uses the same ones, so
+    that calling a layer twice shares its weights. A subclass says what to make (``build``) and what to
+    compute (``apply``).
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.scope = Scope(type(self).__name__, name)
+        self._parameters: dict[str, Node] = {}
+        self._built: tuple[Any, ...] | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The name that the user gave."""
+        return self.scope.name
+
+    @property
+    def parameters(self) -> tuple[Node, ...]:
+        """What the layer learns; empty before the first call."""
+        return tuple(self._parameters.values())
+
+    def __getitem__(self, name: str) -> Node:
+        return self._parameters[name]
+
+    def parameter(self, name: str, shape: tuple[int, ...], initializer: Any) -> Node:
+        """Make a parameter of the layer."""
+        with inside(self.scope):
+            node = parameter_(name, shape, initializer=initializer)
+        self._parameters[name] = node
+        return node
+
+    def build(self, x: Node) -> None:
+        """Make the parameters for operands like x."""
+
+    def apply(self, x: Node) -> Node:
+        """What the layer computes, once its parameters are there."""
+        raise NotImplementedError
+
+    def __call__(self, x: Any) -> Node:
+        """The layer's output for x."""
+        x = lift(x)
+        if not is_float(x.dtype):
+            x = cast(x, "float")
+        if self._built is None:
+            self.build(x)
+            self._built = x.shape[-1:]
+        elif self._parameters and x.shape[-1:] != self._built:
+            raise ShapeError(
+                f"the layer {self!r} has been called with another width before",
+                given=show(x.shape),
+                expected=f"{self._built[0]} in the last axis",
+                hint="make a second layer, or call it with the same width to share its weights",
+            )
+        with inside(self.scope):
+            return self.apply(x)
+
+    def width_of(self, x: Node) -> int:
+        """The size of the last axis, which has to be a number."""
+        if not x.shape or not isinstance(x.shape[-1], int):
+            raise ShapeError(
+                f"{type(self).__name__} needs a last axis of known size",
+                given=describe(x),
+                expected="a shape such as (m, 4)",
+            )
+        return x.shape[-1]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name or ''})"
+
+
+def positive(value: Any, what: str) -> int:
+    """A whole number of at least one."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise ConfigurationError(f"{what} is a whole number of at least 1", given=repr(value))
+    return int(value)

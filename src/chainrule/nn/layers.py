@@ -1,0 +1,100 @@
+"""The layers: Dense, Activation, Flatten. Names and arguments follow Keras where it has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.errors import ConfigurationError
+from chainrule.graph.dim import product
+from chainrule.graph.node import Node
+from chainrule.nn.activations import activation as activation_by_name
+from chainrule.nn.activations import activation_name
+from chainrule.nn.initializers import initializer
+from chainrule.nn.layer import Layer, positive
+from chainrule.ops import reshape
+
+
+class Dense(Layer):
+    """A = g(Z), Z = X W + b: every unit sees every input.
+
+    Args:
+        units: the number of units n.
+        activation: g, by name, or any function of a node; linear by default.
+        use_bias: whether there is a b.
+        kernel_initializer: how W starts, by name, number or function.
+        bias_initializer: how b starts.
+        input_dim: the number of inputs, where the network should be complete before it sees data.
+        name: the layer's name; by default layers are numbered.
+
+    Shapes: X (m, k), W (k, n), b (n,), Z and A (m, n).
+
+    >>> import chainrule as cr
+    >>> print(cr.Dense(3, "tanh")(cr.input("X", ("m", 2))))
+    tanh(Z1)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        input_dim: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.units = positive(units, "the number of units")
+        self.use_bias = bool(use_bias)
+        self.activation = activation
+        self.kernel_initializer = initializer(kernel_initializer)
+        self.bias_initializer = initializer(bias_initializer)
+        self.input_dim = positive(input_dim, "input_dim") if input_dim is not None else None
+        self._function = activation_by_name(activation)
+
+    def build(self, x: Node) -> None:
+        """Make W and b for inputs of the size of x's last axis."""
+        width = self.width_of(x)
+        if self.input_dim not in (None, width):
+            raise ConfigurationError("input_dim is not the width of the input", given=self.input_dim, expected=width)
+        self.parameter("W", (width, self.units), self.kernel_initializer)
+        if self.use_bias:
+            self.parameter("b", (self.units,), self.bias_initializer)
+
+    def apply(self, x: Node) -> Node:
+        """g(x W + b)."""
+        z = x @ self["W"]
+        if self.use_bias:
+            z = z + self["b"]
+        z = z.named("Z", self.scope)
+        a = self._function(z)
+        return a if a is z else a.named("A", self.scope)
+
+    def __repr__(self) -> str:
+        return f"Dense({self.units}, {activation_name(self.activation)!r})"
+
+
+class Activation(Layer):
+    """A = g(x), an activation as a layer of its own."""
+
+    def __init__(self, activation: Any, name: str | None = None) -> None:
+        super().__init__(name)
+        self.activation = activation
+        self._function = activation_by_name(activation)
+
+    def apply(self, x: Node) -> Node:
+        """g(x)."""
+        a = self._function(x)
+        return a if a is x else a.named("A", self.scope)
+
+    def __repr__(self) -> str:
+        return f"Activation({activation_name(self.activation)!r})"
+
+
+class Flatten(Layer):
+    """Every example as one row: (m, h, w) becomes (m, h w)."""
+
+    def apply(self, x: Node) -> Node:
+        """The rows."""
+        return reshape(x, (x.shape[0], product(x.shape[1:])))
+

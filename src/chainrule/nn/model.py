@@ -1,0 +1,178 @@
+"""Networks: ``Sequential`` for layers in a row, ``Model`` for any graph between inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from chainrule.errors import ConfigurationError, GraphError, ShapeError
+from chainrule.graph.dim import as_shape, product
+from chainrule.graph.graph import Graph
+from chainrule.graph.node import Node, ancestors
+from chainrule.nn.layer import Layer
+from chainrule.ops import input as input_
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network as a graph: what goes in, what comes out.
+
+    >>> import chainrule as cr
+    >>> x = cr.input("x", ("m", 4))
+    >>> h = cr.Dense(8, "relu")(x)
+    >>> Model(x, cr.Dense(4)(h) + x).parameter_count
+    76
+    """
+
+    inputs: Any
+    outputs: Any
+
+    def __post_init__(self) -> None:
+        for field in ("inputs", "outputs"):
+            value = getattr(self, field)
+            nodes = (value,) if isinstance(value, Node) else tuple(value)
+            if not nodes or not all(isinstance(n, Node) for n in nodes):
+                raise GraphError(f"the {field} of a model are nodes", given=repr(value))
+            object.__setattr__(self, field, nodes)
+        missing = [n for n in self.graph.inputs if n not in self.inputs]
+        if missing:
+            raise GraphError(
+                "the outputs need an input that the model does not name",
+                given=", ".join(str(n.name) for n in self.inputs),
+                expected="also " + ", ".join(str(n.name) for n in missing),
+            )
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph of the outputs."""
+        return Graph(self.outputs)
+
+    @property
+    def output(self) -> Node:
+        """The one output."""
+        if len(self.outputs) != 1:
+            raise GraphError("the model has several outputs", given=len(self.outputs), expected="one")
+        node: Node = self.outputs[0]
+        return node
+
+    @property
+    def parameters(self) -> tuple[Node, ...]:
+        """What is learned, in the order of the computation."""
+        return self.graph.parameters
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are learned."""
+        return sum(int(product(p.shape)) for p in self.parameters)  # type: ignore[call-overload]
+
+    def __call__(self, *operands: Node) -> Node:
+        """The same network, weights shared, on other operands."""
+        if len(operands) != len(self.inputs):
+            raise GraphError("one operand for every input", given=len(operands), expected=len(self.inputs))
+        new: dict[Node, Node] = dict(zip(self.inputs, operands, strict=True))
+        for node in ancestors(self.output):
+            if node not in new:
+                operands_ = tuple(new[i] for i in node.inputs)
+                if all(a is b for a, b in zip(operands_, node.inputs, strict=True)):
+                    new[node] = node
+                else:
+                    made = node.op.make(operands_, node.attrs)
+                    new[node] = made.named(node.name, node.scope) if node.name else made
+        return new[self.output]
+
+
+class Sequential(Layer):
+    """Layers in a row: each is called with what the one before it returned.
+
+    Any function from node to node is a layer here: ``Sequential(Dense(10), cr.relu, Dense(1))``.
+    """
+
+    def __init__(self, *layers: Callable[[Node], Node]) -> None:
+        super().__init__()
+        self.layers: list[Callable[[Node], Node]] = []
+        self._models: dict[tuple[Any, ...], Model] = {}
+        first = layers[0] if len(layers) == 1 else None
+        for layer in first if isinstance(first, (list, tuple)) else layers:
+            self.add(layer)
+
+    def add(self, layer: Callable[[Node], Node]) -> None:
+        """Put a layer at the end."""
+        if not callable(layer) or isinstance(layer, type):
+            raise ConfigurationError(
+                "a layer is a function from node to node",
+                given=repr(layer),
+                expected="such as Dense(10, 'relu')",
+                hint="make one by calling its class" if isinstance(layer, type) else None,
+            )
+        self.layers.append(layer)
+        self._models.clear()
+
+    @property
+    def parameters(self) -> tuple[Node, ...]:
+        """What all the layers learn; empty before the first call."""
+        found = [p for layer in self.layers if isinstance(layer, Layer) for p in layer.parameters]
+        return tuple(dict.fromkeys(found))
+
+    def __call__(self, x: Any) -> Node:
+        """The last layer's output for x."""
+        if not self.layers:
+            raise ConfigurationError("the network has no layers", hint="network.add(Dense(10, 'relu'))")
+        for layer in self.layers:
+            x = layer(x)
+        assert isinstance(x, Node)
+        return x
+
+    def __iter__(self) -> Iterator[Callable[[Node], Node]]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __repr__(self) -> str:
+        return "Sequential(" + ", ".join(repr(layer) for layer in self.layers) + ")"
+
+    def model(self, shape: Sequence[Any] | None = None) -> Model:
+        """The network as a graph, for examples of this shape (without the first axis, the examples)."""
+        if shape is None:
+            dims = [layer.input_dim for layer in self.layers[:1] if getattr(layer, "input_dim", None)]
+            if not dims:
+                raise ShapeError("the number of inputs is not known yet", hint="name it: Dense(10, input_dim=4), or fit")
+            shape = (dims[0],)
+        key = tuple(shape)
+        if key not in self._models:
+            x = input_("X", as_shape(("m", *shape)))
+            self._models[key] = Model(x, self(x))
+        return self._models[key]
+
+
+def as_model(network: Any, shape: Sequence[Any]) -> Model:
+    """A model from a Sequential, a Model, a node, or any function from node to node.
+
+    Args:
+        network: what computes the outputs.
+        shape: the shape of one example, for networks that do not have an input yet.
+    """
+    if isinstance(network, Model):
+        return network
+    if isinstance(network, Sequential):
+        return network.model(shape)
+    if isinstance(network, Node):
+        inputs = Graph(network).inputs
+        if len(inputs) != 1:
+            raise GraphError(
+                "a formula to train has one input, its examples",
+                given=", ".join(str(n.name) for n in inputs) or "none",
+                hint="cr.Model(inputs, output) for several",
+            )
+        return Model(inputs[0], network)
+    if callable(network):
+        x = input_("X", as_shape(("m", *shape)))
+        return Model(x, network(x))
+    raise ConfigurationError(
+        "not a network",
+        given=type(network).__name__,
+        expected="Sequential(…), Model(inputs, outputs), a node, or a function from node to node",
+    )
+

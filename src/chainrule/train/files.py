@@ -1,0 +1,236 @@
+"""The folder of a run: ``model.json``, ``weights.safetensors``, ``history.csv``.
+
+Everything is written to a temporary folder beside and renamed, so that a killed process leaves the last
+complete one. Reading a run never executes code from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ChainruleError, RunError
+from chainrule.graph.dim import show
+from chainrule.graph.serialize import from_data, to_data
+from chainrule.nn import LOSSES, Loss, Model
+from chainrule.nn.metrics import METRICS
+from chainrule.optimize import OPTIMIZERS, Optimizer, Schedule
+from chainrule.optimize import schedules
+from chainrule.train.formulas import formulas
+from chainrule.train.history import History
+from chainrule.train.labels import Labels
+from chainrule.train.run import Run
+from chainrule.train.step import step_graph
+
+FORMAT = 1
+"""The version of the folder's format; a reader refuses newer ones."""
+MODEL, WEIGHTS, HISTORY = "model.json", "weights.safetensors", "history.csv"
+
+
+def save(run: Run, folder: str | Path, also: Mapping[str, Callable[[Path], Any]] | None = None) -> Path:
+    """Write a run to a folder, replacing an earlier run there.
+
+    Args:
+        run: the run.
+        folder: where to; folders above it are made.
+        also: further things to write: for each subfolder a function that is given its path.
+
+    Errors: :class:`RunError` when the folder holds something else, or cannot be written.
+    """
+    target = Path(folder)
+    if target.exists() and not (target / MODEL).exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RunError(
+            "the folder holds something that is not a run; it is left as it is",
+            given=str(target),
+            hint="choose another folder",
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise RunError("the run cannot be written there", given=str(target), hint=str(error)) from None
+    try:
+        _write(run, beside)
+        for name, write in (also or {}).items():
+            (beside / name).mkdir()
+            write(beside / name)
+        os.chmod(beside, 0o755)
+        _put_in_place(beside, target)
+    except OSError as error:
+        raise RunError("the run could not be written", given=str(target), hint=str(error)) from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return target
+
+
+def _put_in_place(new: Path, target: Path) -> None:
+    if not target.exists():
+        new.rename(target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    target.rename(old / "run")
+    try:
+        new.rename(target)
+    except OSError:
+        (old / "run").rename(target)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(run: Run, folder: Path) -> None:
+    from safetensors.numpy import save as to_bytes
+
+    weights = to_bytes({k: np.ascontiguousarray(v) for k, v in run.parameters.items()})
+    (folder / WEIGHTS).write_bytes(weights)
+    step = run.step
+    described = {
+        "format": FORMAT,
+        "made by": "chainrule",
+        "formulas": str(formulas(step)).split("\n"),
+        "settings": dict(run.settings),
+        "loss": {"name": step.loss.name, "labels": step.loss.labels, "output": step.loss.output},
+        "optimizer": _describe(step.optimizer),
+        "metrics": [name for name in step.metrics if name in METRICS],
+        "labels": {"kind": run.labels.kind, "classes": list(run.labels.classes)},
+        "weighted": step.weights is not None,
+        "history": {
+            "stopped": run.history.stopped,
+            "best_epoch": run.history.best_epoch,
+            "diverged": run.history.diverged,
+        },
+        "sha256": {WEIGHTS: hashlib.sha256(weights).hexdigest()},
+        "inputs": [str(n.name) for n in step.model.inputs],
+        "graph": to_data([step.model.output, step.losses, step.labels, *step.model.inputs]),
+    }
+    (folder / MODEL).write_text(json.dumps(described, indent=1, ensure_ascii=False), encoding="utf-8")
+    rows = [",".join(["epoch", *run.history.columns])]
+    rows += [",".join([str(i + 1), *(repr(float(v)) for v in row)]) for i, row in enumerate(run.history.table)]
+    (folder / HISTORY).write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def _describe(value: Any) -> Any:
+    """An optimizer or schedule by its name and settings."""
+    if isinstance(value, (Optimizer, Schedule)):
+        return {"name": type(value).__name__, **{f.name: _describe(getattr(value, f.name)) for f in fields(value)}}
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _restore(data: Any) -> Any:
+    if not isinstance(data, Mapping) or "name" not in data:
+        return data
+    known: dict[str, Any] = {c.__name__: c for c in OPTIMIZERS.values()} | {
+        c.__name__: c for c in vars(schedules).values() if isinstance(c, type) and issubclass(c, Schedule)
+    }
+    if data["name"] not in known:
+        raise RunError("the run was trained with an optimizer that is not part of chainrule", given=data["name"])
+    return known[data["name"]](**{k: _restore(v) for k, v in data.items() if k != "name"})
+
+
+def load(folder: str | Path) -> Run:
+    """Read a run that was written by ``run.save``.
+
+    Errors: :class:`RunError` naming what is missing, altered, or of a newer format.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise RunError("there is no such run", given=str(path), expected=f"a folder with {MODEL}")
+    described = _read_json(path)
+    weights = _read_weights(path, described)
+    try:
+        output, losses, labels, *inputs = from_data(described["graph"])
+        loss = described["loss"]
+        known = LOSSES.get(loss["name"], Loss(loss["name"], _no_function, loss["labels"], loss["output"]))
+        step = step_graph(
+            Model(inputs, output),
+            known,
+            _restore(described["optimizer"]),
+            labels,
+            losses=losses,
+            weighted=described["weighted"],
+            metrics=[(name, METRICS[name]) for name in described["metrics"]],
+        )
+        noted = described["history"]
+        history = History(*_read_history(path), noted["stopped"], noted["best_epoch"], noted["diverged"])
+        kinds = Labels(described["labels"]["kind"], tuple(described["labels"]["classes"]))
+        settings = described["settings"]
+    except ChainruleError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{MODEL} cannot be read", given=f"{type(error).__name__}: {error}", where=path, hint="was it edited by hand?"
+        ) from None
+    for name, node in step.parameter_names.items():
+        if name not in weights or weights[name].shape != node.shape:
+            raise RunError(
+                f"{WEIGHTS} does not belong to {MODEL}",
+                given=f"{name} {show(weights[name].shape)}" if name in weights else f"no {name}",
+                expected=f"{name} {show(node.shape)}",
+                where=path,
+            )
+    return Run(step, weights, history, kinds, settings)
+
+
+def _no_function(y_hat: Any, y: Any) -> Any:
+    raise RunError("this run was trained with a loss of your own, which is not part of the folder")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    missing = [name for name in (MODEL, WEIGHTS, HISTORY) if not (path / name).exists()]
+    if missing:
+        raise RunError(
+            "the run folder is not complete",
+            given=f"{path} without {' and '.join(missing)}",
+            expected=", ".join((MODEL, WEIGHTS, HISTORY)),
+            hint="train again, or take the folder from where it was saved",
+        )
+    try:
+        described = json.loads((path / MODEL).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise RunError(f"{MODEL} cannot be read", given=str(error), where=path) from None
+    version = described.get("format") if isinstance(described, dict) else None
+    if not isinstance(version, int):
+        raise RunError(f"{MODEL} is not a run's", given=f"format {version!r}", where=path)
+    if version > FORMAT:
+        raise RunError(
+            "the run is of a newer format",
+            given=f"format {version}",
+            expected=f"at most {FORMAT}",
+            hint="pip install --upgrade chainrule",
+            where=path,
+        )
+    return described  # type: ignore[no-any-return]
+
+
+def _read_weights(path: Path, described: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    content = (path / WEIGHTS).read_bytes()
+    expected = described.get("sha256", {}).get(WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise RunError(f"{WEIGHTS} has been altered or cut short", given=f"{len(content)} bytes, another checksum",
+                       where=path, hint="take the file from where the run was saved")
+    try:
+        return from_bytes(content)
+    except SafetensorError as error:
+        raise RunError(f"{WEIGHTS} cannot be read", given=str(error), where=path) from None
+
+
+def _read_history(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
+    header, *rows = (path / HISTORY).read_text(encoding="utf-8").strip().split("\n")
+    columns = header.split(",")[1:]
+    table = np.array([[float(v) for v in row.split(",")[1:]] for row in rows]).reshape(-1, len(columns))
+    return columns, table
+
+
+__all__ = ["FORMAT", "load", "save"]

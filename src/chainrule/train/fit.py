@@ -1,0 +1,372 @@
+"""Train a network: read what the user gave, build the step graph, run epochs, return a run."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ConfigurationError, DataError, ShapeError
+from chainrule.graph.node import Node
+from chainrule.nn import LOSSES, Loss, Model, as_model, initial_value
+from chainrule.nn import loss as loss_by_name
+from chainrule.nn.metrics import metric
+from chainrule.optimize import Optimizer, optimizer as optimizer_by_name
+from chainrule.train.history import History
+from chainrule.train.labels import Labels, example_weights, examples, read_labels
+from chainrule.train.progress import Progress
+from chainrule.train.run import Run, inputs_of
+from chainrule.train.step import StepGraph, labels_for, step_graph
+
+Array = np.ndarray[Any, Any]
+Callback = Callable[[Run], Any]
+
+
+class TrainingWarning(UserWarning):
+    """Training went on or stopped in a way that one should know of."""
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when a number no longer improves, and go back to the parameters that were best.
+
+    Attributes:
+        patience: so many epochs without improvement are waited for.
+        monitor: a column of the history: ``"validation_loss"``, ``"validation_accuracy"``, ``"loss"``.
+        min_delta: a smaller change is no improvement.
+    """
+
+    patience: int = 20
+    monitor: str = "validation_loss"
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise ConfigurationError("patience is at least one epoch", given=self.patience)
+
+
+def fit(
+    network: Any,
+    X: Any,
+    Y: Any,
+    *,
+    loss: Any = None,
+    optimizer: Any = "adam",
+    learning_rate: Any = None,
+    epochs: int = 100,
+    batch_size: int | None = 32,
+    validation_data: tuple[Any, Any] | None = None,
+    validation_split: float = 0.0,
+    metrics: Sequence[Any] | None = None,
+    early_stopping: EarlyStopping | int | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    shuffle: bool = True,
+    callbacks: Sequence[Callback] = (),
+    seed: int = 0,
+    dtype: Any = "float32",
+    progress: bool | None = None,
+) -> Run:
+    """Train a network on examples and labels.
+
+    Args:
+        network: a :class:`Sequential`, a :class:`Model`, a node, a function from node to node, or a
+            :class:`Run` to go on from.
+        X: examples in rows.
+        Y: a label for each: numbers, class names or class numbers, one-hot rows.
+        loss: by name, or a function ``(y_hat, y) → node``; by default the one that belongs to the last
+            activation: binary cross-entropy after sigmoid, categorical after softmax, squared error otherwise.
+        optimizer: by name or as an object, such as ``cr.Adam(0.001)``.
+        learning_rate: α, for an optimizer given by name.
+        epochs: how often every example is seen.
+        batch_size: examples per step; None for all at once (whole batch), 1 for one at a time.
+        validation_data: ``(X, Y)`` of your own to validate on after every epoch.
+        validation_split: or the share of the examples, drawn at random, to hold out for it.
+        metrics: names or functions ``(y_hat, y) → node``; accuracy for classes by default.
+        early_stopping: an :class:`EarlyStopping`, or its patience in epochs.
+        sample_weight: a weight for each example; they are scaled to a mean of 1.
+        class_weight: a mapping from label to weight, or ``"balanced"``.
+        shuffle: a new random order in every epoch.
+        callbacks: functions called after every epoch with the run so far; one that returns True ends it.
+        seed: of initial parameters, held-out examples and shuffling. The same seed gives the same bits.
+        dtype: the working precision, ``"float32"`` or ``"float64"``.
+        progress: a live line with loss and validation loss; by default in a terminal only.
+
+    Returns:
+        A :class:`Run`. Ctrl-C ends training after the present epochs and returns what has been trained.
+
+    Errors: examples and labels that do not fit each other or the network, numbers that are not finite,
+    settings out of range. Where the loss stops being finite, training ends with a :class:`TrainingWarning`
+    and the run has the parameters of the last epoch that was finite.
+
+    >>> import numpy as np, chainrule as cr
+    >>> x = np.linspace(-1, 1, 20)
+    >>> run = fit(cr.Sequential(cr.Dense(1)), x, 3 * x + 1, optimizer=cr.GradientDescent(0.1), epochs=200)
+    >>> [round(float(v), 2) for v in (run.parameters["W1"][0, 0], run.parameters["b1"][0])]
+    [3.0, 1.0]
+    """
+    if isinstance(early_stopping, int) and not isinstance(early_stopping, bool):
+        early_stopping = EarlyStopping(early_stopping)
+    trainer = Trainer(
+        network, X, Y, loss=loss, optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size,
+        validation_data=validation_data, validation_split=validation_split, metrics=metrics,
+        early_stopping=early_stopping or None, sample_weight=sample_weight, class_weight=class_weight,
+        shuffle=shuffle, seed=seed, dtype=dtype,
+    )
+    epochs = _at_least_one(epochs, "epochs")
+    show = Progress(epochs) if (sys.stderr.isatty() if progress is None else progress) else None
+    with _interruptible() as interrupted:
+        while trainer.history.epochs < epochs and not trainer.history.stopped:
+            trainer.advance(1 if callbacks else min(trainer.chunk, epochs - trainer.history.epochs))
+            if show is not None:
+                show.show(trainer.history)
+            if any([callback(trainer.run()) is True for callback in callbacks]):
+                trainer.history.stopped = trainer.history.stopped or "stopped by a callback"
+            if interrupted.is_set():
+                trainer.history.stopped = f"interrupted after epoch {trainer.history.epochs}"
+    if show is not None:
+        show.end()
+    if trainer.history.diverged is not None:
+        warnings.warn(trainer.history.stopped, TrainingWarning, stacklevel=2)
+    return trainer.run({"epochs": epochs})
+
+
+class Trainer:
+    """A training under way; :func:`fit` drives it. Takes the same settings.
+
+    Attributes:
+        step: the training step as one graph.
+        history: what every epoch reported so far.
+        chunk: how many epochs go into one call of the compiled program.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        X: Any,
+        Y: Any,
+        *,
+        loss: Any = None,
+        optimizer: Any = "adam",
+        learning_rate: Any = None,
+        batch_size: int | None = 32,
+        validation_data: tuple[Any, Any] | None = None,
+        validation_split: float = 0.0,
+        metrics: Sequence[Any] | None = None,
+        early_stopping: EarlyStopping | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        dtype: Any = "float32",
+    ) -> None:
+        start = network.parameters if isinstance(network, Run) else None
+        first = X if not isinstance(X, Mapping) else next(iter(X.values()))
+        model = network.model if isinstance(network, Run) else as_model(network, _example_shape(first))
+        chosen = default_loss(model) if loss is None else loss_by_name(loss)
+        rule = optimizer_by_name(optimizer, learning_rate)
+        arrays = inputs_of(model, X)
+        self.labels = read_labels(Y, model.output, chosen)
+        codes = self.labels.encode(Y, model.output)
+        if len(codes) != len(arrays[0]):
+            raise ShapeError("examples and labels differ in number", given=f"{len(arrays[0])} examples, {len(codes)} labels")
+        weights = example_weights(self.labels, codes, sample_weight, class_weight)
+        if metrics is None:
+            metrics = ["accuracy"] if self.labels.kind in ("classes", "binary", "rows") else []
+        labels = labels_for(model.output, chosen, self.labels.whole)
+        self.step: StepGraph = step_graph(
+            model, chosen, rule, labels, weighted=weights is not None, metrics=[metric(m) for m in metrics]
+        )
+        self.seed = int(seed)
+        self.shuffle = shuffle
+        held_out = self._validation(arrays, codes, weights, validation_data, validation_split)
+        training, validation = held_out
+        self.rows = len(training[0])
+        batch = self.rows if batch_size is None else min(_at_least_one(batch_size, "batch_size"), self.rows)
+        columns = ["loss", *self.step.metrics]
+        if validation:
+            columns += [f"validation_{c}" for c in columns]
+        self.history = History(columns)
+        self.settings = {
+            "loss": chosen.name,
+            "optimizer": repr(rule),
+            "batch_size": batch,
+            "rows": self.rows,
+            "validation_rows": len(validation[0]) if validation else 0,
+            "seed": self.seed,
+            "shuffle": shuffle,
+            "dtype": str(np.dtype(dtype).name),
+        }
+        self.early_stopping = early_stopping
+        self._epochs = self._compile(training, validation, batch, columns, start, dtype)
+        self.chunk = self._chunk(batch)
+
+    def _validation(
+        self, arrays: list[Array], codes: Array, weights: Array | None, data: Any, share: float
+    ) -> tuple[list[Array], list[Array]]:
+        extra = [weights] if weights is not None else []
+        everything = [*arrays, codes, *extra]
+        if data is not None:
+            if not isinstance(data, (tuple, list)) or len(data) != 2:
+                raise ConfigurationError("validation_data is a pair (X, Y)", given=type(data).__name__)
+            X, Y = data
+            held = [*inputs_of(self.step.model, X), self.labels.encode(Y, self.step.model.output)]
+            if len(held[0]) != len(held[-1]):
+                raise ShapeError("validation examples and labels differ in number", given=f"{len(held[0])} and {len(held[-1])}")
+            return everything, held + [np.ones(len(held[0]))] * len(extra)
+        if not 0 <= share < 1:
+            raise ConfigurationError("validation_split is a share of the examples", given=share, expected="0 ≤ share < 1")
+        if share == 0:
+            return everything, []
+        rows = len(codes)
+        count = max(1, round(rows * share))
+        if count >= rows:
+            raise DataError("too few examples to hold some out", given=f"{rows} examples, share {share}")
+        order = _generator(self.seed, 1).permutation(rows)
+        chosen, rest = np.sort(order[:count]), np.sort(order[count:])
+        return [a[rest] for a in everything], [a[chosen] for a in everything]
+
+    def _compile(
+        self, training: list[Array], validation: list[Array], batch: int, columns: list[str], start: Any, dtype: Any
+    ) -> Any:
+        from chainrule.engine.xla import Epochs
+        from chainrule.engine.xla.epochs import Plan
+
+        step, stopping = self.step, self.early_stopping
+        leaves = (*step.model.inputs, step.labels, *([step.weights] if step.weights is not None else []))
+        outputs = (step.cost, *step.metrics.values())
+        monitor = None
+        if stopping is not None:
+            if stopping.monitor not in columns:
+                raise ConfigurationError(
+                    f"early stopping watches {stopping.monitor}, which is not reported",
+                    given=", ".join(columns),
+                    hint="give validation_data, or validation_split=0.2",
+                )
+            monitor = columns.index(stopping.monitor)
+        plan = Plan(
+            carry={**step.update.parameters, **step.update.states},
+            examples=leaves,
+            outputs=outputs,
+            validation=outputs if validation else (),
+            totals=step.losses.shape == (),
+            constants={c: c.attrs["value"] for c in step.constants},
+            batch_size=batch,
+            monitor=monitor,
+            larger_is_better=bool(stopping and stopping.monitor.endswith("accuracy")),
+            patience=stopping.patience if stopping else 0,
+            min_delta=stopping.min_delta if stopping else 0.0,
+        )
+        return Epochs(plan, self._start(start), training, validation, dtype)
+
+    def _start(self, given: Mapping[str, Array] | None) -> dict[Node, Any]:
+        values: dict[Node, Any] = {}
+        for index, (name, node) in enumerate(self.step.parameter_names.items()):
+            shape = tuple(int(s) for s in node.shape)  # type: ignore[call-overload]
+            values[node] = given[name] if given else initial_value(shape, node.attrs["initializer"], self.seed, index)
+        for state in self.step.update.states:
+            values[state] = np.full(tuple(int(s) for s in state.shape), state.attrs["initial"])  # type: ignore[call-overload]
+        return values
+
+    def _chunk(self, batch: int) -> int:
+        """So many epochs that a call takes about a tenth of a second, from the size of the work alone."""
+        steps = -(-self.rows // batch)
+        seconds = steps * 1e-5 + 6e-10 * self.rows * self.step.model.parameter_count
+        return int(min(max(1, round(0.1 / seconds)), 1000, max(1, 2_000_000 // self.rows)))
+
+    def advance(self, epochs: int) -> None:
+        """Train for some epochs more."""
+        done = self.history.epochs
+        orders = np.zeros((max(epochs, self.chunk if epochs > 1 else 1), self.rows), np.int32)
+        for i in range(epochs):
+            orders[i] = self._order(done + i)
+        self.history.extend(self._epochs.run(orders, epochs))
+        self._note_the_end()
+
+    def run_epochs(self, epochs: int) -> None:
+        """Train for exactly so many epochs more, in calls of ``chunk`` epochs."""
+        while epochs > 0 and not self.history.stopped:
+            now = min(epochs, self.chunk)
+            self.advance(now)
+            epochs -= now
+
+    def _order(self, epoch: int) -> Array:
+        if not self.shuffle:
+            return np.arange(self.rows, dtype=np.int32)
+        return _generator(self.seed, 2, epoch).permutation(self.rows).astype(np.int32)
+
+    def _note_the_end(self) -> None:
+        from chainrule.engine.xla.epochs import NOT_FINITE, STOPPED_EARLY
+
+        history, epochs = self.history, self._epochs
+        if self.early_stopping is not None and epochs.best_epoch >= 0:
+            history.best_epoch = epochs.best_epoch + 1
+        if epochs.status == STOPPED_EARLY:
+            history.stopped = (
+                f"stopped after epoch {history.epochs}: {self.early_stopping.monitor.replace('_', ' ')} was best in "  # type: ignore[union-attr]
+                f"epoch {history.best_epoch}, whose parameters are kept"
+            )
+        elif epochs.status == NOT_FINITE:
+            history.diverged = history.epochs
+            rate = self.step.optimizer.learning_rate
+            history.stopped = (
+                f"stopped in epoch {history.epochs}: the loss was no longer finite ({history['loss'][-1]:.4g}). "
+                f"The parameters are those of "
+                + (f"epoch {history.epochs - 1}" if history.epochs > 1 else "the start")
+                + f". Try a learning rate smaller than {rate}, or clip_norm=1"
+            )
+
+    def run(self, settings: Mapping[str, Any] | None = None) -> Run:
+        """The run so far."""
+        values = self._epochs.values(best=self.history.best_epoch is not None)
+        parameters = {name: values[node] for name, node in self.step.parameter_names.items()}
+        return Run(self.step, parameters, self.history, self.labels, {**self.settings, **(settings or {})})
+
+
+def default_loss(model: Model) -> Loss:
+    """The loss that belongs to the network's last activation."""
+    last = model.output.op.name
+    return LOSSES[{"sigmoid": "binary_cross_entropy", "softmax": "categorical_cross_entropy"}.get(last, "squared_error")]
+
+
+def _example_shape(X: Any) -> tuple[int, ...]:
+    shape = examples(X, "X").shape
+    return shape[1:] if len(shape) > 1 else (1,)
+
+
+def _generator(seed: int, purpose: int, number: int = 0) -> np.random.Generator:
+    """A random stream of its own for every purpose and epoch, whatever was drawn before."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, (purpose << 48) + number], np.uint64)))
+
+
+def _at_least_one(value: Any, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ConfigurationError(f"{what} is a whole number of at least 1", given=repr(value))
+    return int(value)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Ctrl-C is noted instead of thrown; a second one is thrown as usual."""
+    noted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: Any) -> None:
+        noted.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)

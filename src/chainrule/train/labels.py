@@ -1,0 +1,233 @@
+"""Examples and labels as users give them, as the arrays that a step graph takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ConfigurationError, DataError, ShapeError
+from chainrule.graph.dim import show
+from chainrule.graph.node import Node
+from chainrule.nn import Loss
+
+Array = np.ndarray[Any, Any]
+
+
+def examples(value: Any, what: str, dtype: Any = None) -> Array:
+    """An array of numbers with an example in each row; a plain list of numbers is one column.
+
+    Errors: :class:`DataError` naming the first row and column that is text, NaN or infinite.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind in "OUS":
+        try:
+            array = array.astype(float)
+        except (TypeError, ValueError):
+            bad = next((i for i, v in enumerate(array.ravel()) if not _is_number(v)), 0)
+            raise DataError(
+                f"{what} is not made of numbers",
+                given=f"{array.ravel()[bad]!r} in row {bad // max(array[0].size if array.ndim > 1 else 1, 1)}",
+                expected="numbers",
+                hint="encode text first; chainrule train and chainrule.data.prepare do that for tables",
+            ) from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{what} is not made of numbers", given=f"an array of {array.dtype}")
+    if array.ndim == 0:
+        raise DataError(f"{what} is a single number", expected="an array with an example in each row")
+    if array.shape[0] == 0:
+        raise DataError(f"{what} has no rows", given=show(array.shape))
+    if array.dtype.kind == "f":
+        check_finite(array, what)
+    return array
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def check_finite(array: Array, what: str) -> None:
+    """Raise :class:`DataError` at the first NaN or infinity."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        place = tuple(int(i) for i in np.argwhere(~finite)[0])
+        where = f"row {place[0]}" + (f", column {', '.join(map(str, place[1:]))}" if len(place) > 1 else "")
+        raise DataError(
+            f"{what} contains {'NaN' if np.isnan(array[place]) else 'an infinity'}",
+            given=f"{array[place]} in {where}; {int((~finite).sum())} such numbers in all",
+            hint="leave out those rows, or fill the gaps first",
+        )
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How labels become numbers: by class, or as they are.
+
+    Attributes:
+        kind: ``"classes"`` (one of several), ``"binary"`` (two), or ``"numbers"``.
+        classes: the labels in the order of their code, for the first two.
+        whole: the step graph takes class numbers (integers).
+    """
+
+    kind: str
+    classes: tuple[Any, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the labels are class numbers."""
+        return self.kind == "classes"
+
+    def encode(self, y: Any, output: Node) -> Array:
+        """Labels as the array that is fed: class numbers, or numbers in the shape of the output."""
+        array = np.asarray(y)
+        if self.classes:
+            flat = array.reshape(len(array)) if array.size == len(array) else array.ravel()
+            codes = {c: i for i, c in enumerate(self.classes)}
+            try:
+                numbers = np.array([codes[v] for v in flat.tolist()], dtype=np.int64)
+            except KeyError as error:
+                raise DataError(
+                    "a label that training has not seen",
+                    given=repr(error.args[0]),
+                    expected=", ".join(map(repr, self.classes[:20])),
+                ) from None
+            if self.kind == "classes":
+                return numbers
+            array = numbers.astype(float)
+        array = examples(array, "Y")
+        if array.ndim == output.ndim - 1 and output.shape[-1] == 1:
+            array = array[:, None]
+        return array
+
+    def decide(self, y_hat: Array) -> Array:
+        """The decision for each output: the likelier class, or the number itself."""
+        if self.kind == "classes" or (self.kind == "rows"):
+            best = np.argmax(y_hat, axis=-1)
+            return np.asarray(self.classes)[best] if self.classes else best
+        if self.kind == "binary":
+            code = (y_hat > 0.5).astype(int)
+            code = code[..., 0] if code.shape[-1:] == (1,) else code
+            return np.asarray(self.classes)[code] if self.classes else code
+        if self.kind == "sign":
+            sign = np.where(y_hat >= 0, 1, -1)
+            return sign[..., 0] if sign.shape[-1:] == (1,) else sign
+        return y_hat
+
+
+def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
+    """How the labels of a training set become numbers, from the loss and the shape of the output."""
+    array = np.asarray(y)
+    width = output.shape[-1] if output.ndim else 1
+    if array.ndim == 0 or len(array) == 0:
+        raise DataError("there are no labels", given=show(array.shape))
+    one_each = array.size == len(array)
+    if loss.labels == "classes":
+        if not one_each:
+            return Labels("rows")
+        if isinstance(width, int) and width == 1:
+            raise ShapeError(
+                f"{loss.name} needs an output for each class",
+                given=f"output {show(output.shape)}",
+                hint="Dense(number of classes, 'softmax'); or binary_cross_entropy after Dense(1, 'sigmoid')",
+            )
+        found = _classes(array)
+        if isinstance(width, int) and len(found) > width:
+            raise ShapeError(
+                "there are more classes than outputs",
+                given=f"{len(found)} classes: {', '.join(map(repr, found[:12]))}",
+                expected=f"at most {width}, the width of the output",
+                hint=f"make the last layer Dense({len(found)}, 'softmax')",
+            )
+        numbers = all(isinstance(c, int) and 0 <= c < width for c in found) if isinstance(width, int) else False
+        return Labels("classes", tuple(range(width)) if numbers and isinstance(width, int) else found)
+    if loss.labels == "binary":
+        if array.dtype.kind in "OUSb" or (one_each and not np.isin(array, (0, 1)).all() and _two(array)):
+            found = _classes(array)
+            if len(found) != 2:
+                raise DataError(
+                    f"{loss.name} tells two classes apart",
+                    given=f"{len(found)} labels: {', '.join(map(repr, found[:12]))}",
+                    expected="two labels",
+                    hint="categorical_cross_entropy after Dense(K, 'softmax') for several classes",
+                )
+            return Labels("binary", found)
+        values = examples(array, "Y")
+        if values.min() < 0 or values.max() > 1:
+            raise DataError(
+                f"{loss.name} takes labels between 0 and 1", given=f"from {values.min():.6g} to {values.max():.6g}",
+                hint="for numbers of any size use squared_error after a linear layer",
+            )
+        return Labels("binary")
+    values = examples(array, "Y")
+    if loss.labels == "sign" and not np.isin(values, (-1, 1)).all():
+        raise DataError(f"{loss.name} takes labels −1 and +1", given=", ".join(map(str, np.unique(values)[:6])),
+                        hint="2 * y - 1 turns 0 and 1 into them")
+    if loss.labels == "count" and values.min() < 0:
+        raise DataError(f"{loss.name} takes counts", given=f"{values.min():.6g}", expected="numbers of at least 0")
+    return Labels("sign" if loss.labels == "sign" else "numbers")
+
+
+def _classes(array: Array) -> tuple[Any, ...]:
+    return tuple(np.unique(array).tolist())
+
+
+def _two(array: Array) -> bool:
+    return len(np.unique(array)) == 2 and array.dtype.kind in "iu"
+
+
+def example_weights(
+    labels: Labels, codes: Array, sample_weight: Any, class_weight: Any
+) -> Array | None:
+    """The weight of each example, scaled so that their mean is 1, or None where all count the same.
+
+    Args:
+        labels: how labels were encoded.
+        codes: the encoded labels.
+        sample_weight: a number for each example.
+        class_weight: a mapping from label to number, or ``"balanced"``: m / (K · number in the class).
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    rows = len(codes)
+    weights = np.ones(rows)
+    if sample_weight is not None:
+        given = examples(sample_weight, "sample_weight").astype(float)
+        if given.shape != (rows,):
+            raise ShapeError("one weight for each example", given=show(given.shape), expected=show((rows,)))
+        if given.min() < 0:
+            raise DataError("a weight is not negative", given=f"{given.min():.6g} in row {int(given.argmin())}")
+        weights = weights * given
+    if class_weight is not None:
+        weights = weights * _by_class(labels, codes, class_weight)
+    if weights.sum() <= 0:
+        raise DataError("all weights are zero", expected="at least one positive weight")
+    return weights * (rows / weights.sum())
+
+
+def _by_class(labels: Labels, codes: Array, class_weight: Any) -> Array:
+    if labels.kind not in ("classes", "binary"):
+        raise ConfigurationError("class_weight needs classes", given=f"labels that are {labels.kind}",
+                                 hint="use sample_weight, a number for each example")
+    flat = codes.reshape(len(codes), -1)[:, 0].astype(int)
+    classes = labels.classes or tuple(range(int(flat.max()) + 1))
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ConfigurationError("not a class weight", given=repr(class_weight), expected="'balanced' or a mapping")
+        counts = np.bincount(flat, minlength=len(classes))
+        present = int((counts > 0).sum())
+        table = np.divide(len(flat), present * counts, out=np.zeros(len(counts)), where=counts > 0)
+        return table[flat]
+    if not isinstance(class_weight, Mapping):
+        raise ConfigurationError("not a class weight", given=repr(class_weight), expected="'balanced' or a mapping")
+    unknown = [c for c in class_weight if c not in classes]
+    if unknown:
+        raise ConfigurationError("a weight for a class that is not there", given=repr(unknown[0]),
+                                 expected=", ".join(map(repr, classes)))
+    table = np.array([float(class_weight.get(c, 1.0)) for c in classes])
+    return table[flat]
