@@ -1,6 +1,136 @@
-"""chainrule."""
-from chainrule import notation
-from chainrule.ops import *
-from chainrule.ops import input, abs, max, min, sum
+"""Write a network as mathematics, read its gradients as formulas, train it at the speed of the machine.
+
+>>> import chainrule as cr
+>>> x, y = cr.input("x", ("m", 2)), cr.input("y", ("m", 1))
+>>> W, b = cr.parameter("W", (2, 1)), cr.parameter("b", (1,))
+>>> J = cr.mean(cr.binary_cross_entropy(cr.sigmoid(x @ W + b), y))
+>>> print(cr.gradient(J, W))
+1/m · xᵀ (σ(x W + b) − y)
+"""
+
+from chainrule import errors, nn, notation, ops, optimize, train
+from chainrule.errors import ChainruleError
+from chainrule.graph import Dim, Graph, Node
+from chainrule.nn import (
+    Activation,
+    Dense,
+    Flatten,
+    Layer,
+    Model,
+    ParametricReLU,
+    Sequential,
+    absolute_error,
+    binary_cross_entropy,
+    categorical_cross_entropy,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    poisson,
+    quantile,
+    squared_error,
+    sum_of_squared_residuals,
+)
+from chainrule.ops import (
+    abs,
+    add,
+    argmax,
+    argmin,
+    broadcast_to,
+    cast,
+    clip,
+    concatenate,
+    constant,
+    cos,
+    cumsum,
+    distribution,
+    divide,
+    dot,
+    einsum,
+    elu,
+    equal,
+    erf,
+    exp,
+    expm1,
+    eye,
+    flip,
+    floor,
+    gather,
+    gelu,
+    gelu_tanh,
+    greater,
+    greater_equal,
+    hard_sigmoid,
+    hard_tanh,
+    input,
+    leaky_relu,
+    less,
+    less_equal,
+    linear,
+    log,
+    log1p,
+    log_softmax,
+    logical_and,
+    logical_not,
+    logical_or,
+    logsumexp,
+    matmul,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    mish,
+    multiply,
+    negative,
+    not_equal,
+    one_hot,
+    outer,
+    pad,
+    parameter,
+    parametric_relu,
+    power,
+    prod,
+    relu,
+    reshape,
+    selu,
+    sigmoid,
+    sign,
+    silu,
+    sin,
+    size,
+    softmax,
+    softplus,
+    softsign,
+    sqrt,
+    stack,
+    stop_gradient,
+    subtract,
+    sum,
+    swish,
+    tanh,
+    thresholded_relu,
+    transpose,
+    where,
+    xlogy,
+)
+from chainrule.optimize import (
+    AdaGrad,
+    Adam,
+    AdamW,
+    CosineDecay,
+    ExponentialDecay,
+    GradientDescent,
+    Momentum,
+    Nesterov,
+    OneCycle,
+    RMSprop,
+    StepDecay,
+    WarmUp,
+)
+from chainrule.train import EarlyStopping, History, Run, Trainer, TrainingWarning, fit, load
 from chainrule.verbs import check_gradient, compile, directional, evaluate, gradient, simplify
-from chainrule.graph import Dim, Node
+
+__version__ = "0.1.0"
+
+__all__ = sorted(name for name in globals() if not name.startswith("_"))

@@ -1,0 +1,223 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from chainrule.cli import show
+from chainrule.errors import ChainruleError, ConfigurationError
+from chainrule.train import Run, TrainingWarning, load
+from chainrule.train.table import TableRun, fit_table, load_table_run
+
+app = typer.Typer(
+    help="Networks as mathematics: train on a table, predict, read the formulas.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+TableFile = Annotated[Path, typer.Argument(metavar="FILE", help="A table: CSV or Parquet.", show_default=False)]
+
+
+def main() -> None:
+    """Run the command line; an error of ours is printed without a traceback and exits with 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # formulas need more than the ASCII of a bare locale
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        app()
+    except ChainruleError as error:
+        show.failure(error)
+        sys.exit(2)
+
+
+@app.command()
+def train(
+    file: TableFile,
+    target: Annotated[str, typer.Option(help="The column to predict.", show_default=False)],
+    task: Annotated[
+        Optional[str], typer.Option(help="regression, binary or categorical; found from the column by default.")
+    ] = None,
+    layers: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "64,32",
+    activation: Annotated[str, typer.Option(help="Of the hidden layers; one, or one for each: relu,tanh.")] = "relu",
+    loss: Annotated[Optional[str], typer.Option(help="By name; by default the one that fits the task.")] = None,
+    optimizer: Annotated[str, typer.Option(help="gradient_descent, momentum, nesterov, adagrad, rmsprop, adam, adamw.")] = "adam",
+    learning_rate: Annotated[Optional[float], typer.Option(help="By default the optimizer's.")] = None,
+    epochs: Annotated[int, typer.Option(help="At most so many passes over the rows.")] = 300,
+    batch_size: Annotated[int, typer.Option(help="Rows in a step; 0 for all at once.")] = 32,
+    patience: Annotated[int, typer.Option(help="Stop after so many epochs without improvement.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
+    validation: Annotated[
+        Optional[Path], typer.Option(help="A table to validate on; a fifth of the rows by default.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="Where to save the run; runs/NAME by default.", show_default=False)
+    ] = None,
+    formulas: Annotated[bool, typer.Option("--formulas", help="Print the formula sheet as well.")] = False,
+) -> None:
+    """Train a network to predict a column of a table, and compare it with a linear model."""
+    from chainrule.data import read_table
+
+    folder = free_folder(file.stem) if out is None else out
+    check_folder(folder)
+    table = read_table(file)
+    result = _fit(
+        table,
+        target,
+        task=task,
+        layers=whole_numbers(layers, "--layers"),
+        activation=activation.split(",") if "," in activation else activation,
+        loss=loss,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size or None,
+        patience=patience,
+        validation_table=read_table(validation) if validation else None,
+        seed=seed,
+    )
+    report(result, target)
+    if formulas:
+        show.heading("Formulas")
+        show.plain(result.run.formulas())
+    where = result.save(folder)
+    show.plain(f"\nsaved in {where}\nnext: chainrule predict {where} NEW.csv -o OUT.csv   chainrule formulas {where}")
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    file: TableFile,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="A CSV file; standard output by default.", show_default=False)
+    ] = None,
+) -> None:
+    """Predict every row of a table: numbers, or labels with their probabilities."""
+    from chainrule.data import read_table
+
+    trained = load_table_run(run)
+    table = read_table(file)
+    remarks: list[str] = []
+    _check_known_classes(trained, table)
+    found = trained.predict(table, remarks)
+    for remark in remarks:
+        show.err.print(f"note: {remark}", markup=False)
+    if out is None:
+        sys.stdout.write(found.write_csv())
+        return
+    beside = out.with_name(f".{out.name}.part")
+    try:
+        found.write_csv(beside)
+        beside.replace(out)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ConfigurationError("the predictions cannot be written", given=str(out), hint=str(error)) from None
+    show.plain(f"{found.height:,} predictions in {out}")
+
+
+@app.command()
+def formulas(
+    run: RunFolder,
+    latex: Annotated[bool, typer.Option("--latex", help="LaTeX instead of text.")] = False,
+    rewrites: Annotated[bool, typer.Option("--rewrites", help="Also what was rewritten, into what, and why.")] = False,
+) -> None:
+    """Print the formulas of a run: forward, cost, backward, update."""
+    loaded: Run = load(run)
+    sheet = loaded.formulas()
+    show.plain(sheet.latex() if latex else sheet)
+    if rewrites:
+        show.heading("Rewritten for stability")
+        show.plain(loaded.rewrites)
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="Where to save the run; runs/ames by default.", show_default=False)
+    ] = None,
+) -> None:
+    """Train on real house prices (Ames, Iowa: 2,930 sales), read the formulas, compare with a linear model."""
+    from chainrule.data import ames
+
+    started = time.perf_counter()
+    folder = free_folder("ames") if out is None else out
+    check_folder(folder)
+    table = ames()
+    show.plain(f"Ames, Iowa: {table.height:,} house sales, {table.width - 1} columns about each, and its price")
+    result = _fit(table, "Sale_Price", layers=(64, 32), learning_rate=0.001)
+    report(result, "Sale_Price")
+    show.heading("What was computed in every step")
+    show.plain(result.run.formulas())
+    where = result.save(folder)
+    show.plain(
+        f"\nsaved in {where} after {time.perf_counter() - started:.1f} s"
+        f"\nnext: chainrule train YOUR.csv --target COLUMN   chainrule formulas {where} --latex"
+    )
+
+
+def _fit(table: Any, target: str, **options: Any) -> TableRun:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TrainingWarning)
+        result = fit_table(table, target, progress=True, **options)
+    for warning in caught:
+        if issubclass(warning.category, TrainingWarning):
+            show.err.print(f"warning: {warning.message}", style="yellow", markup=False)
+    return result
+
+
+def report(result: TableRun, target: str) -> None:
+    """What was learned, on how many rows, and how well."""
+    rows = ", ".join(f"{n:,} {part}" for part, n in result.rows.items())
+    classes = result.preprocessing.classes
+    kind = result.task + (f", {len(classes)} classes" if classes else "")
+    history = result.run.history
+    show.plain(f"{history.stopped or f'trained for {history.epochs} epochs'}")
+    show.plain(f"target {target}: {kind}; {rows} rows; {len(result.preprocessing.encoder.features):,} inputs")
+    show.notes(result.notes)
+    if result.scores:
+        show.plain("")
+        show.scores(result.scores, f"On {result.rows['test']:,} held-out rows")
+
+
+def _check_known_classes(trained: TableRun, table: Any) -> None:
+    """Where the file also has the target, its classes have to be known ones."""
+    target = trained.preprocessing.target
+    if trained.preprocessing.classes and target.name in table.columns:
+        column = table[target.name]
+        target.encode(column, column.is_not_null().arg_true().to_numpy())
+
+
+def whole_numbers(text: str, option: str) -> list[int]:
+    """``"64,32"`` as [64, 32]; ``"0"`` or nothing for no hidden layer."""
+    try:
+        numbers = [int(part) for part in text.replace(" ", "").split(",") if part]
+    except ValueError:
+        raise ConfigurationError(f"{option} takes whole numbers", given=repr(text), expected="such as 64,32") from None
+    return [] if numbers == [0] else numbers
+
+
+def free_folder(name: str) -> Path:
+    """``runs/NAME``, or the next free number behind it."""
+    base = Path("runs") / name
+    number = 1
+    folder = base
+    while folder.exists():
+        number += 1
+        folder = base.with_name(f"{name}-{number}")
+    return folder
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something else before an hour of training, not after."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "model.json").exists())):
+        raise ConfigurationError(
+            "the folder for the run holds something else", given=str(folder), hint="choose another with --out"
+        )

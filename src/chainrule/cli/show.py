@@ -1,0 +1,65 @@
+"""What the commands print: tables of scores, notes, formulas, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from chainrule.errors import ChainruleError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def scores(found: Mapping[str, Mapping[str, float]], title: str) -> None:
+    """Metrics in rows, models in columns; the better number of a row is marked."""
+    models = list(found)
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("")
+    for model in models:
+        table.add_column(model, justify="right")
+    for metric in found[models[0]]:
+        values = [found[m].get(metric, float("nan")) for m in models]
+        best = min(values) if lower_is_better(metric) else max(values)
+        table.add_row(metric, *(f"[bold]{number(v)}[/bold]" if v == best else number(v) for v in values))
+    out.print(table)
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a smaller number is the better one."""
+    return any(word in metric.lower() for word in ("error", "rmse", "mae", "loss"))
+
+
+def number(value: float) -> str:
+    """Four digits, thousands apart."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"
+
+
+def notes(lines: Sequence[str], most: int = 6) -> None:
+    """What was done with the table, a line each."""
+    for line in lines[:most]:
+        out.print(f"  [dim]· {line.replace('[', chr(92) + '[')}[/dim]")
+    if len(lines) > most:
+        out.print(f"  [dim]· and {len(lines) - most} more remarks in the run folder's preprocessing[/dim]")
+
+
+def heading(text: str) -> None:
+    """A line that stands out."""
+    out.print(f"\n[bold]{text}[/bold]")
+
+
+def plain(text: object) -> None:
+    """Text as it is."""
+    out.print(str(text), markup=False)
+
+
+def failure(error: ChainruleError) -> None:
+    """An error on standard error: the fact, then given, expected and hint."""
+    first, *rest = str(error).split("\n")
+    err.print(f"[bold red]error:[/bold red] {first.replace('[', chr(92) + '[')}")
+    for line in rest:
+        err.print(line, markup=False)

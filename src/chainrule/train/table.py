@@ -1,0 +1,160 @@
+"""From a table to a trained network: task, preprocessing, network, training, and a linear model beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule import data
+from chainrule.errors import ConfigurationError
+from chainrule.nn import Dense, Sequential
+from chainrule.train.files import load
+from chainrule.train.fit import EarlyStopping, fit
+from chainrule.train.run import Run
+
+Array = np.ndarray[Any, Any]
+PREPROCESSING = "preprocessing"
+"""The subfolder of a run that says how a table becomes numbers."""
+
+
+@dataclass(frozen=True)
+class TableRun:
+    """A network trained on a table.
+
+    Attributes:
+        run: the trained network.
+        preprocessing: how a table becomes numbers, and outputs become predictions.
+        rows: how many rows each part has: training, validation, test.
+        scores: metrics on the held-out test rows: of the network, and of a plain linear model.
+        notes: what was done with the table's columns and rows.
+    """
+
+    run: Run
+    preprocessing: Any
+    rows: Mapping[str, int]
+    scores: Mapping[str, Mapping[str, float]]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> str:
+        """``"regression"``, ``"binary"`` or ``"categorical"``."""
+        return str(self.preprocessing.task)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write run and preprocessing to a folder, all or nothing."""
+        return self.run.save(folder, also={PREPROCESSING: self.preprocessing.save})
+
+    def predict(self, table: Any, remarks: list[str] | None = None) -> Any:
+        """A table of predictions, and for classes of probabilities, one row for each row of ``table``."""
+        return predict_table(self.run, self.preprocessing, table, remarks)
+
+
+def fit_table(
+    table: Any,
+    target: str,
+    *,
+    task: str | None = None,
+    layers: Sequence[int] = (64, 32),
+    activation: Any = "relu",
+    loss: Any = None,
+    optimizer: Any = "adam",
+    learning_rate: Any = None,
+    epochs: int = 300,
+    batch_size: int | None = 32,
+    patience: int = 20,
+    validation_table: Any = None,
+    test: float = 0.2,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> TableRun:
+    """Train a network to predict one column of a table from the others.
+
+    Args:
+        table: anything that has rows and named columns: Polars, pandas, Arrow, a mapping of lists.
+        target: the column to predict.
+        task: ``"regression"``, ``"binary"`` or ``"categorical"``; found from the column by default.
+        layers: units of the hidden layers.
+        activation: of the hidden layers, by name; one, or one for each layer.
+        loss: by name; squared error for numbers, cross-entropy for classes by default.
+        optimizer, learning_rate, epochs, batch_size, seed: as in :func:`chainrule.fit`.
+        patience: stop after so many epochs in which the validation loss was not better.
+        validation_table: rows to validate on; by default a fifth of the table's.
+        test: the share of rows that is held out to measure on.
+        progress: a live line while it trains.
+
+    Errors: :class:`DataError` where the table cannot be used, naming column and row.
+    """
+    dataset = data.prepare(
+        table, target, task=task, validation=0.2, test=test, seed=seed, validation_table=validation_table
+    )
+    network = network_for(dataset, layers, activation, loss)
+    run = fit(
+        network,
+        dataset.X_train,
+        dataset.y_train,
+        loss=loss,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        validation_data=(dataset.X_validation, dataset.y_validation),
+        early_stopping=EarlyStopping(patience),
+        seed=seed,
+        progress=progress,
+    )
+    rows = {
+        "training": len(dataset.X_train),
+        "validation": len(dataset.X_validation),
+        "test": len(dataset.X_test),
+    }
+    return TableRun(run, dataset.preprocessing, rows, _scores(run, dataset), tuple(dataset.notes))
+
+
+def network_for(dataset: Any, layers: Sequence[int], activation: Any, loss: Any) -> Sequential:
+    """A dense network for a task: hidden layers, then an output that fits it."""
+    activations = [activation] * len(layers) if isinstance(activation, str) or callable(activation) else list(activation)
+    if len(activations) != len(layers):
+        raise ConfigurationError(
+            "an activation for every hidden layer, or one for all",
+            given=f"{len(activations)} for {len(layers)} layers",
+        )
+    hidden = [Dense(units, g) for units, g in zip(layers, activations, strict=True)]
+    if dataset.task == "regression":
+        return Sequential(*hidden, Dense(1, "softplus" if loss == "poisson" else "linear"))
+    if dataset.task == "binary" and loss not in ("categorical_cross_entropy", "kl_divergence"):
+        return Sequential(*hidden, Dense(1, "linear" if loss == "hinge" else "sigmoid"))
+    return Sequential(*hidden, Dense(len(dataset.classes), "softmax"))
+
+
+def _scores(run: Run, dataset: Any) -> dict[str, dict[str, float]]:
+    if not len(dataset.X_test):
+        return {}
+    linear = data.baseline(
+        dataset.task, dataset.X_train, dataset.y_train, dataset.X_test, classes=len(dataset.classes) or None
+    )[0]
+    outputs = run.predict(dataset.X_test)
+    if dataset.task == "regression":
+        truth = dataset.target.decode(dataset.y_test)
+        outputs, linear = dataset.target.decode(outputs), dataset.target.decode(linear)
+    else:
+        truth = dataset.y_test
+    return {
+        "network": data.report(dataset.task, truth, outputs, dataset.classes),
+        "linear model": data.report(dataset.task, truth, linear, dataset.classes),
+    }
+
+
+def predict_table(run: Run, preprocessing: Any, table: Any, remarks: list[str] | None = None) -> Any:
+    """A table of predictions from a run and its preprocessing."""
+    return preprocessing.decide(run.predict(preprocessing.encoder.transform(table, remarks)))
+
+
+def load_table_run(folder: str | Path) -> TableRun:
+    """Read a run that was trained on a table, with its preprocessing."""
+    run = load(folder)
+    preprocessing = data.Preprocessing.load(Path(folder) / PREPROCESSING)
+    return TableRun(run, preprocessing, {}, {})
