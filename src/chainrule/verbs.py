@@ -80,8 +80,11 @@ def _replaced(root: Node, table: Mapping[Node, Node]) -> Node:
     new: dict[Node, Node] = {}
     for node in ancestors(root):
         same = node.rebuilt(tuple(new[i] for i in node.inputs))
-        new[node] = table[node].rebuilt((same,)) if node in table and table[node].op.name == "mark" else (
-            table.get(node, same))
+        new[node] = (
+            table[node].rebuilt((same,))
+            if node in table and table[node].op.name == "mark"
+            else (table.get(node, same))
+        )
     return new[root]
 
 
@@ -118,7 +121,7 @@ def directional(outputs: Node | Sequence[Node], directions: Mapping[Node, Node])
     single = isinstance(outputs, Node)
     nodes: Sequence[Node] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
     stable = rewrite([*nodes, *directions]).outputs
-    moved = dict(zip(stable[len(nodes):], directions.values(), strict=True))
+    moved = dict(zip(stable[len(nodes) :], directions.values(), strict=True))
     found = rewrite(forward(stable[: len(nodes)], moved)).outputs
     return found[0] if single else list(found)
 
@@ -166,7 +169,7 @@ def evaluate(
     fed_inside = any(isinstance(k, Node) and k.inputs for k in feeds)
     if not as_written and not fed_inside:
         nodes = rewrite(nodes).outputs
-    used = {n for n in Graph(nodes).leaves()}
+    used = set(Graph(nodes).leaves())
     known = {k: v for k, v in feeds.items() if not isinstance(k, Node) or k in used or k.inputs}
     values = interpret(nodes, known | _for_sizes(feeds, known), dtype, sizes)
     found = [np.asarray(values[n]) for n in nodes]
@@ -206,7 +209,10 @@ class GradientCheck:
 
     def __str__(self) -> str:
         lines = [f"{'by':<12}{'shape':<14}{'entries':>8}{'kinks':>7}{'largest relative error':>25}"]
-        lines += [f"{name:<12}{shape:<14}{n:>8}{kinks:>7}{error:>25.2e}" for name, shape, n, kinks, error in self.rows]
+        lines += [
+            f"{name:<12}{shape:<14}{n:>8}{kinks:>7}{error:>25.2e}"
+            for name, shape, n, kinks, error in self.rows
+        ]
         return "\n".join(lines)
 
 
@@ -238,7 +244,9 @@ def check_gradient(
     nodes: Sequence[Node] = (wrt,) if isinstance(wrt, Node) else tuple(wrt)
     for node in nodes:
         if node.inputs:
-            raise GraphError("only leaves can be checked: their numbers are moved a little", given=f"{node!r}")
+            raise GraphError(
+                "only leaves can be checked: their numbers are moved a little", given=f"{node!r}"
+            )
     symbolic = list(gradients) if gradients is not None else derive(output, nodes).gradients
     exact = {k: np.asarray(v, np.float64) if np.asarray(v).dtype.kind == "f" else v for k, v in feeds.items()}
     by_node = {**{n: exact[n.name] for n in nodes if n.name in exact}, **exact}
@@ -248,7 +256,9 @@ def check_gradient(
     stable = rewrite([output]).outputs[0]
     rows = []
     for node, value in zip(nodes, values, strict=True):
-        found = compare(_cost_of(stable, exact, node), np.asarray(by_node[node], np.float64), value, entries=entries)
+        found = compare(
+            _cost_of(stable, exact, node), np.asarray(by_node[node], np.float64), value, entries=entries
+        )
         largest = 0.0
         for index, derived, difference in found:
             low, high = sorted((difference.left, difference.right))

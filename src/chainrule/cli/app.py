@@ -6,7 +6,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,9 @@ app = typer.Typer(
 )
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-TableFile = Annotated[Path, typer.Argument(metavar="FILE", help="A table: CSV or Parquet.", show_default=False)]
+TableFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A table: CSV or Parquet.", show_default=False)
+]
 
 
 def main() -> None:
@@ -44,22 +46,31 @@ def train(
     file: TableFile,
     target: Annotated[str, typer.Option(help="The column to predict.", show_default=False)],
     task: Annotated[
-        Optional[str], typer.Option(help="regression, binary or categorical; found from the column by default.")
+        str | None,
+        typer.Option(help="regression, binary or categorical; found from the column by default."),
     ] = None,
     layers: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "64,32",
-    activation: Annotated[str, typer.Option(help="Of the hidden layers; one, or one for each: relu,tanh.")] = "relu",
-    loss: Annotated[Optional[str], typer.Option(help="By name; by default the one that fits the task.")] = None,
-    optimizer: Annotated[str, typer.Option(help="gradient_descent, momentum, nesterov, adagrad, rmsprop, adam, adamw.")] = "adam",
-    learning_rate: Annotated[Optional[float], typer.Option(help="By default the optimizer's.")] = None,
+    activation: Annotated[
+        str, typer.Option(help="Of the hidden layers; one, or one for each: relu,tanh.")
+    ] = "relu",
+    loss: Annotated[
+        str | None, typer.Option(help="By name; by default the one that fits the task.")
+    ] = None,
+    optimizer: Annotated[
+        str, typer.Option(help="gradient_descent, momentum, nesterov, adagrad, rmsprop, adam, adamw.")
+    ] = "adam",
+    learning_rate: Annotated[float | None, typer.Option(help="By default the optimizer's.")] = None,
     epochs: Annotated[int, typer.Option(help="At most so many passes over the rows.")] = 300,
     batch_size: Annotated[int, typer.Option(help="Rows in a step; 0 for all at once.")] = 32,
     patience: Annotated[int, typer.Option(help="Stop after so many epochs without improvement.")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
     validation: Annotated[
-        Optional[Path], typer.Option(help="A table to validate on; a fifth of the rows by default.", show_default=False)
+        Path | None,
+        typer.Option(help="A table to validate on; a fifth of the rows by default.", show_default=False),
     ] = None,
     out: Annotated[
-        Optional[Path], typer.Option("--out", "-o", help="Where to save the run; runs/NAME by default.", show_default=False)
+        Path | None,
+        typer.Option("--out", "-o", help="Where to save the run; runs/NAME by default.", show_default=False),
     ] = None,
     formulas: Annotated[bool, typer.Option("--formulas", help="Print the formula sheet as well.")] = False,
 ) -> None:
@@ -89,7 +100,9 @@ def train(
         show.heading("Formulas")
         show.plain(result.run.formulas())
     where = result.save(folder)
-    show.plain(f"\nsaved in {where}\nnext: chainrule predict {where} NEW.csv -o OUT.csv   chainrule formulas {where}")
+    show.plain(
+        f"\nsaved in {where}\nnext: chainrule predict {where} NEW.csv -o OUT.csv   chainrule formulas {where}"
+    )
 
 
 @app.command()
@@ -97,7 +110,8 @@ def predict(
     run: RunFolder,
     file: TableFile,
     out: Annotated[
-        Optional[Path], typer.Option("--out", "-o", help="A CSV file; standard output by default.", show_default=False)
+        Path | None,
+        typer.Option("--out", "-o", help="A CSV file; standard output by default.", show_default=False),
     ] = None,
 ) -> None:
     """Predict every row of a table: numbers, or labels with their probabilities."""
@@ -119,7 +133,9 @@ def predict(
         beside.replace(out)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise ConfigurationError("the predictions cannot be written", given=str(out), hint=str(error)) from None
+        raise ConfigurationError(
+            "the predictions cannot be written", given=str(out), hint=str(error)
+        ) from None
     show.plain(f"{found.height:,} predictions in {out}")
 
 
@@ -127,7 +143,9 @@ def predict(
 def formulas(
     run: RunFolder,
     latex: Annotated[bool, typer.Option("--latex", help="LaTeX instead of text.")] = False,
-    rewrites: Annotated[bool, typer.Option("--rewrites", help="Also what was rewritten, into what, and why.")] = False,
+    rewrites: Annotated[
+        bool, typer.Option("--rewrites", help="Also what was rewritten, into what, and why.")
+    ] = False,
 ) -> None:
     """Print the formulas of a run: forward, cost, backward, update."""
     loaded: Run = load(run)
@@ -141,7 +159,8 @@ def formulas(
 @app.command()
 def demo(
     out: Annotated[
-        Optional[Path], typer.Option("--out", "-o", help="Where to save the run; runs/ames by default.", show_default=False)
+        Path | None,
+        typer.Option("--out", "-o", help="Where to save the run; runs/ames by default.", show_default=False),
     ] = None,
 ) -> None:
     """Train on real house prices (Ames, Iowa: 2,930 sales), read the formulas, compare with a linear model."""
@@ -151,7 +170,9 @@ def demo(
     folder = free_folder("ames") if out is None else out
     check_folder(folder)
     table = ames()
-    show.plain(f"Ames, Iowa: {table.height:,} house sales, {table.width - 1} columns about each, and its price")
+    show.plain(
+        f"Ames, Iowa: {table.height:,} house sales, {table.width - 1} columns about each, and its price"
+    )
     result = _fit(table, "Sale_Price", layers=(64, 32), learning_rate=0.001)
     report(result, "Sale_Price")
     show.heading("What was computed in every step")
@@ -200,7 +221,9 @@ def whole_numbers(text: str, option: str) -> list[int]:
     try:
         numbers = [int(part) for part in text.replace(" ", "").split(",") if part]
     except ValueError:
-        raise ConfigurationError(f"{option} takes whole numbers", given=repr(text), expected="such as 64,32") from None
+        raise ConfigurationError(
+            f"{option} takes whole numbers", given=repr(text), expected="such as 64,32"
+        ) from None
     return [] if numbers == [0] else numbers
 
 
@@ -217,7 +240,9 @@ def free_folder(name: str) -> Path:
 
 def check_folder(folder: Path) -> None:
     """Refuse a folder that holds something else before an hour of training, not after."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "model.json").exists())):
+    if folder.exists() and (
+        not folder.is_dir() or (any(folder.iterdir()) and not (folder / "model.json").exists())
+    ):
         raise ConfigurationError(
             "the folder for the run holds something else", given=str(folder), hint="choose another with --out"
         )

@@ -142,6 +142,11 @@ def product(sizes: Iterable[Size]) -> Size:
     return total
 
 
+def definite(shape: Iterable[Size]) -> tuple[int, ...]:
+    """A shape without named sizes, as integers; an error where a size is still a name."""
+    return tuple(resolve(size, {}) for size in shape)
+
+
 def quotient(total: Size, part: Size) -> Size | None:
     """``total / part`` where it is a whole size, else None.
 

@@ -303,6 +303,10 @@ def promote(*dtypes: str) -> str:
     return "int" if "int" in dtypes else "bool"
 
 
+Operand = Node | float | Sequence[Any] | np.ndarray[Any, Any]
+"""What can stand in a formula: a node, a number, an array."""
+
+
 def lift(value: Any) -> Node:
     """A node from a node, a number or an array."""
     if isinstance(value, Node):

@@ -82,7 +82,7 @@ def _decode(value: Any) -> Any:
         return total
     if "array" in value:
         kinds = {"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_}
-        array = np.array(value["array"], dtype=kinds[value["kind"]])
+        array: np.ndarray[Any, Any] = np.array(value["array"], dtype=kinds[value["kind"]])
         array.setflags(write=False)
         return array
     return tuple(_decode(v) for v in value["tuple"])

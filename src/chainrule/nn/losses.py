@@ -15,7 +15,7 @@ from chainrule import ops
 from chainrule.errors import ConfigurationError, DTypeError, ShapeError, near
 from chainrule.graph.dim import show
 from chainrule.graph.node import Node, user_line
-from chainrule.graph.op import is_float, lift
+from chainrule.graph.op import Operand, is_float, lift
 from chainrule.ops import (
     abs,
     distribution,
@@ -30,9 +30,9 @@ from chainrule.ops import (
 )
 
 
-def _pair(name: str, y_hat: Any, y: Any) -> tuple[Node, Node]:
+def _pair(name: str, prediction: Any, label: Any) -> tuple[Node, Node]:
     """Prediction and label as floats of one shape."""
-    y_hat, y = lift(y_hat), lift(y)
+    y_hat, y = lift(prediction), lift(label)
     if y_hat.shape != y.shape:
         line = user_line()
         missing_axis = y_hat.ndim == y.ndim + 1 and y_hat.shape[-1] == 1 and y_hat.shape[:-1] == y.shape
@@ -48,7 +48,7 @@ def _pair(name: str, y_hat: Any, y: Any) -> tuple[Node, Node]:
     return y_hat, y
 
 
-def squared_error(y_hat: Any, y: Any) -> Node:
+def squared_error(y_hat: Operand, y: Operand) -> Node:
     """L = (ŷ − y)², element by element. The negative log-likelihood of a normal error, up to ½ and a constant.
 
     The course writes ½ (ŷ − y)²; without the ½, as in scikit-learn's and Keras's metrics, J is the mean
@@ -58,19 +58,19 @@ def squared_error(y_hat: Any, y: Any) -> Node:
     return (y_hat - y) ** 2
 
 
-def sum_of_squared_residuals(y_hat: Any, y: Any) -> Node:
+def sum_of_squared_residuals(y_hat: Operand, y: Operand) -> Node:
     """SSR = Σ (ŷ − y)² over everything: a cost by itself, not divided by m."""
     y_hat, y = _pair("sum_of_squared_residuals", y_hat, y)
     return sum((y_hat - y) ** 2)
 
 
-def absolute_error(y_hat: Any, y: Any) -> Node:
+def absolute_error(y_hat: Operand, y: Operand) -> Node:
     """L = |ŷ − y|, element by element."""
     y_hat, y = _pair("absolute_error", y_hat, y)
     return abs(y_hat - y)
 
 
-def huber(y_hat: Any, y: Any, delta: float = 1.0) -> Node:
+def huber(y_hat: Operand, y: Operand, delta: float = 1.0) -> Node:
     """L = ½ e² for |e| ≤ δ, δ (|e| − ½ δ) beyond, e = ŷ − y.  Source: Huber 1964."""
     y_hat, y = _pair("huber", y_hat, y)
     if not delta > 0:
@@ -80,13 +80,13 @@ def huber(y_hat: Any, y: Any, delta: float = 1.0) -> Node:
     return 0.5 * inner**2 + delta * (size - inner)
 
 
-def log_cosh(y_hat: Any, y: Any) -> Node:
+def log_cosh(y_hat: Operand, y: Operand) -> Node:
     """L = ln cosh(ŷ − y): squared near 0, absolute far out; its derivative is tanh(ŷ − y)."""
     y_hat, y = _pair("log_cosh", y_hat, y)
     return ops.log_cosh(y_hat - y)
 
 
-def binary_cross_entropy(y_hat: Any, y: Any, from_logits: bool = False) -> Node:
+def binary_cross_entropy(y_hat: Operand, y: Operand, from_logits: bool = False) -> Node:
     """L = −(y ln ŷ + (1 − y) ln(1 − ŷ)), element by element; y in [0, 1].
 
     Args:
@@ -101,7 +101,7 @@ def binary_cross_entropy(y_hat: Any, y: Any, from_logits: bool = False) -> Node:
     return -(xlogy(y, y_hat) + xlogy(1 - y, 1 - y_hat))
 
 
-def categorical_cross_entropy(y_hat: Any, y: Any, from_logits: bool = False) -> Node:
+def categorical_cross_entropy(y_hat: Operand, y: Operand, from_logits: bool = False) -> Node:
     """L = −Σ_k y_k ln ŷ_k over the classes (the last axis): one number for each example.
 
     Args:
@@ -110,7 +110,9 @@ def categorical_cross_entropy(y_hat: Any, y: Any, from_logits: bool = False) -> 
     """
     y_hat, y = lift(y_hat), lift(y)
     if not y_hat.ndim:
-        raise ShapeError("categorical_cross_entropy needs an axis of classes", given=show(y_hat.shape), expected="(m, K)")
+        raise ShapeError(
+            "categorical_cross_entropy needs an axis of classes", given=show(y_hat.shape), expected="(m, K)"
+        )
     if y.dtype == "int" and y.shape == y_hat.shape[:-1]:
         labels = one_hot(y, y_hat.shape[-1])
     else:
@@ -126,26 +128,26 @@ def categorical_cross_entropy(y_hat: Any, y: Any, from_logits: bool = False) -> 
     return -sum(xlogy(labels, y_hat), axis=-1)
 
 
-def hinge(y_hat: Any, y: Any) -> Node:
+def hinge(y_hat: Operand, y: Operand) -> Node:
     """L = max(0, 1 − y ŷ), labels −1 and +1, ŷ any number; the loss of the support vector machine."""
     y_hat, y = _pair("hinge", y_hat, y)
     return maximum(1 - y * y_hat, 0.0)
 
 
-def kl_divergence(y_hat: Any, y: Any) -> Node:
+def kl_divergence(y_hat: Operand, y: Operand) -> Node:
     """L = Σ_k y_k ln(y_k / ŷ_k) over the last axis: how much ŷ differs from the distribution y."""
     y_hat, y = _pair("kl_divergence", y_hat, y)
     labels = distribution(y)
     return sum(xlogy(labels, labels) - xlogy(labels, y_hat), axis=-1)
 
 
-def poisson(y_hat: Any, y: Any, from_logits: bool = False) -> Node:
+def poisson(y_hat: Operand, y: Operand, from_logits: bool = False) -> Node:
     """L = ŷ − y ln ŷ, for counts y with expectation ŷ > 0 (or ŷ = eᶻ when ``from_logits``)."""
     y_hat, y = _pair("poisson", y_hat, y)
     return exp(y_hat) - y * y_hat if from_logits else y_hat - xlogy(y, y_hat)
 
 
-def quantile(y_hat: Any, y: Any, q: float = 0.5) -> Node:
+def quantile(y_hat: Operand, y: Operand, q: float = 0.5) -> Node:
     """L = max(q e, (q − 1) e), e = y − ŷ: its minimum is the q-quantile.  Source: Koenker and Bassett 1978."""
     y_hat, y = _pair("quantile", y_hat, y)
     if not 0 < q < 1:
@@ -201,11 +203,15 @@ def loss(value: Any) -> Loss:
         return value
     if isinstance(value, str):
         if value not in LOSSES:
-            raise ConfigurationError("no such loss", given=repr(value), expected=", ".join(LOSSES), hint=near(value, LOSSES))
+            raise ConfigurationError(
+                "no such loss", given=repr(value), expected=", ".join(LOSSES), hint=near(value, LOSSES)
+            )
         return LOSSES[value]
     if callable(value):
         inner = value.func if isinstance(value, partial) else value
         known = next((known for known in LOSSES.values() if known.function is inner), None)
         name = known.name if known else str(getattr(inner, "__name__", "loss"))
         return Loss(name, value, known.labels if known else "any", known.output if known else None)
-    raise ConfigurationError("not a loss", given=repr(value), expected="a name or a function (y_hat, y) → node")
+    raise ConfigurationError(
+        "not a loss", given=repr(value), expected="a name or a function (y_hat, y) → node"
+    )

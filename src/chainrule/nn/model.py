@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from chainrule.errors import ConfigurationError, GraphError, ShapeError
-from chainrule.graph.dim import as_shape, product
+from chainrule.graph.dim import as_shape, definite
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, ancestors
 from chainrule.nn.layer import Layer
@@ -65,7 +66,7 @@ class Model:
     @property
     def parameter_count(self) -> int:
         """How many numbers are learned."""
-        return sum(int(product(p.shape)) for p in self.parameters)  # type: ignore[call-overload]
+        return sum(math.prod(definite(p.shape)) for p in self.parameters)
 
     def __call__(self, *operands: Node) -> Node:
         """The same network, weights shared, on other operands."""
@@ -136,10 +137,12 @@ class Sequential(Layer):
     def model(self, shape: Sequence[Any] | None = None) -> Model:
         """The network as a graph, for examples of this shape (without the first axis, the examples)."""
         if shape is None:
-            dims = [layer.input_dim for layer in self.layers[:1] if getattr(layer, "input_dim", None)]
-            if not dims:
-                raise ShapeError("the number of inputs is not known yet", hint="name it: Dense(10, input_dim=4), or fit")
-            shape = (dims[0],)
+            width = getattr(self.layers[0], "input_dim", None) if self.layers else None
+            if width is None:
+                raise ShapeError(
+                    "the number of inputs is not known yet", hint="name it: Dense(10, input_dim=4), or fit"
+                )
+            shape = (width,)
         key = tuple(shape)
         if key not in self._models:
             x = input_("X", as_shape(("m", *shape)))
@@ -175,4 +178,3 @@ def as_model(network: Any, shape: Sequence[Any]) -> Model:
         given=type(network).__name__,
         expected="Sequential(…), Model(inputs, outputs), a node, or a function from node to node",
     )
-

@@ -37,8 +37,10 @@ class Sheet:
     sections: list[Section]
 
     def __str__(self) -> str:
-        left = max((len(line.text.split(" = ", 1)[0].split(" ← ", 1)[0]) for s in self.sections for line in s.lines),
-                   default=0)
+        left = max(
+            (len(line.text.split(" = ", 1)[0].split(" ← ", 1)[0]) for s in self.sections for line in s.lines),
+            default=0,
+        )
         rows: list[tuple[str, str]] = []
         for section in self.sections:
             if not section.lines:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from chainrule.graph.node import Node
-from chainrule.graph.op import ABSENT, ADD, MULTIPLY, NEGATIVE, Constant, Piece, function
+from chainrule.graph.op import ABSENT, ADD, MULTIPLY, NEGATIVE, Constant, Op, Piece, function
 from chainrule.ops.elementwise import elementwise, numeric
 from chainrule.ops.leaves import constant
 
@@ -78,7 +78,7 @@ abs_ = elementwise(
     lambda node, args, latex: Piece(f"\\left|{args[0].text}\\right|" if latex else f"|{args[0].text}|"),
     np.abs, not_differentiable="at 0; 0 is taken", prepare=numeric,
 )
-sign = elementwise(
+sign: Op = elementwise(
     "sign", "y = −1, 0 or 1, as x is negative, zero or positive",
     lambda xp, x: xp.sign(x), Constant("sign is constant on both sides of 0"),
     function("sign"), np.sign, not_differentiable="at 0; 0 is taken", prepare=numeric,

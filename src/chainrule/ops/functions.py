@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 
 from chainrule.graph.node import Node
-from chainrule.graph.op import ABSENT, CALL, MULTIPLY, POWER, Facts, Piece, Writer, function
+from chainrule.graph.op import ABSENT, CALL, MULTIPLY, POWER, Facts, Op, Piece, Writer, function
 from chainrule.ops.arithmetic import write_divide
 from chainrule.ops.elementwise import elementwise
 
@@ -97,7 +97,7 @@ sin = elementwise(
     lambda xp, x: xp.sin(x), lambda y, x: cos(x),
     _prefix("sin", r"\sin"), np.sin, facts=Facts((-1, 1), False, "nowhere", True),
 )
-cos = elementwise(
+cos: Op = elementwise(
     "cos", "y = cos x",
     lambda xp, x: xp.cos(x), lambda y, x: -sin(x),
     _prefix("cos", r"\cos"), np.cos, facts=Facts((-1, 1), False, "nowhere", True),
@@ -113,7 +113,7 @@ log_cosh = elementwise(
     lambda node, args, latex: Piece(f"\\log\\cosh\\left({args[0].text}\\right)" if latex else f"log cosh({args[0].text})", CALL),
     lambda x: np.log(np.cosh(x)), facts=Facts((0, INF), False, "nowhere", True),
 )
-tanh = elementwise(
+tanh: Op = elementwise(
     "tanh", "y = (e^x − e^−x) / (e^x + e^−x)",
     lambda xp, x: xp.tanh(x), lambda y, x: 1 - y * y,
     function("tanh", r"\tanh"), np.tanh, facts=Facts((-1, 1), True, "both", True),
@@ -125,7 +125,7 @@ def _write_xlogy(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     return Piece(f"{left} ∘ log({right.text})", MULTIPLY)
 
 
-xlogy = elementwise(
+xlogy: Op = elementwise(
     "xlogy", "y = a log b, and 0 where a = 0 (the limit)",
     lambda xp, a, b: xp.where(a == 0, xp.zeros_like(a), a * xp.log(xp.where(a == 0, xp.ones_like(b), b))),
     (lambda y, a, b: log(b), lambda y, a, b: ratio(a, b)),
@@ -133,7 +133,7 @@ xlogy = elementwise(
     lambda a, b: np.where(a == 0, 0, a * np.log(b)),
     not_differentiable="at b = 0 for a ≠ 0", domain=(0.5, 2.0), extremes=ABSENT,
 )
-ratio = elementwise(
+ratio: Op = elementwise(
     "ratio", "y = a / b, and 0 where a = 0",
     lambda xp, a, b: xp.where(a == 0, xp.zeros_like(a), a / xp.where(a == 0, xp.ones_like(b), b)),
     (lambda y, a, b: 1 / b, lambda y, a, b: -ratio(y, b)),

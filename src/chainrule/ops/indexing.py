@@ -101,7 +101,7 @@ def _reference_scatter(g: Any, indices: Any, axis: int, size: int) -> Any:
     return np.moveaxis(out.reshape(size, *rest), 0, axis)
 
 
-SCATTER_ADD = declare(
+SCATTER_ADD: Op = declare(
     Op(
         name="scatter_add",
         arity=2,

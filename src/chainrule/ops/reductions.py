@@ -288,10 +288,10 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
 @vocabulary
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """Π x over the axes; its gradient is exact where factors are zero."""
-    x = lift(x)
-    for a in reversed(normal_axes(x, axis, "prod")):
-        x = PROD(x, axes=(a,), keepdims=bool(keepdims))
-    return x
+    out = lift(x)
+    for a in reversed(normal_axes(out, axis, "prod")):
+        out = PROD(out, axes=(a,), keepdims=bool(keepdims))
+    return out
 
 
 @vocabulary
@@ -358,7 +358,7 @@ def _cumsum(xp: Any, x: Any, axis: int, reverse: bool) -> Any:
     return xp.flip(xp.cumsum(xp.flip(x, axis=axis), axis=axis, dtype=x.dtype), axis=axis)
 
 
-CUMSUM = declare(
+CUMSUM: Op = declare(
     Op(
         name="cumsum",
         arity=1,

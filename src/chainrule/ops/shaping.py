@@ -91,7 +91,7 @@ def _write_transpose(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     return Piece(f"transpose({args[0].text}, ({axes}))", CALL)
 
 
-TRANSPOSE = _mover(
+TRANSPOSE: Op = _mover(
     "transpose",
     "axes in another order",
     lambda inputs, attrs: tuple(inputs[0].shape[a] for a in attrs["axes"]),
@@ -385,7 +385,7 @@ def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Node:
     return PAD(x, **attrs) if value == 0 else PAD(x - value, **attrs) + value
 
 
-FLIP = _mover(
+FLIP: Op = _mover(
     "flip",
     "numbers in reverse order along axes",
     lambda inputs, attrs: inputs[0].shape,

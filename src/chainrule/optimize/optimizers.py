@@ -36,7 +36,9 @@ class Optimizer:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        for rate in self.learning_rate.values() if isinstance(self.learning_rate, Mapping) else (self.learning_rate,):
+        for rate in (
+            self.learning_rate.values() if isinstance(self.learning_rate, Mapping) else (self.learning_rate,)
+        ):
             if not isinstance(rate, Schedule):
                 alpha(rate)
         for name in ("clip_value", "clip_norm"):
@@ -209,6 +211,9 @@ def optimizer(value: Any, learning_rate: Any = None) -> Optimizer:
     name = str(value).lower().replace("-", "_")
     if name not in OPTIMIZERS:
         raise ConfigurationError(
-            "no such optimizer", given=repr(value), expected=", ".join(OPTIMIZERS), hint=near(name, OPTIMIZERS)
+            "no such optimizer",
+            given=repr(value),
+            expected=", ".join(OPTIMIZERS),
+            hint=near(name, OPTIMIZERS),
         )
     return OPTIMIZERS[name]() if learning_rate is None else OPTIMIZERS[name](learning_rate)

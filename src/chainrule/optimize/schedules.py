@@ -11,6 +11,7 @@ from chainrule.graph.node import Node
 from chainrule.ops import cast, constant, cos, floor, less, minimum, where
 
 
+@dataclass(frozen=True)
 class Schedule:
     """α as a function of the step. Abstract."""
 
@@ -29,7 +30,9 @@ class Schedule:
 def alpha(value: float) -> Node:
     """A learning rate, written α in formulas."""
     if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-        raise ConfigurationError("a learning rate is a positive number", given=repr(value), expected="such as 0.01")
+        raise ConfigurationError(
+            "a learning rate is a positive number", given=repr(value), expected="such as 0.01"
+        )
     return constant(float(value), name="α")
 
 

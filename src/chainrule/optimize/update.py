@@ -64,7 +64,9 @@ def update(
     return Update(parameters, states, rate, counter)
 
 
-def _rates(rule: Optimizer, parameters: Sequence[Node], names: Mapping[Node, str], t: Node) -> dict[Node, Node]:
+def _rates(
+    rule: Optimizer, parameters: Sequence[Node], names: Mapping[Node, str], t: Node
+) -> dict[Node, Node]:
     given = rule.learning_rate
     if isinstance(given, Mapping):
         known = set(names.values()) | {"default"}
@@ -79,7 +81,9 @@ def _rates(rule: Optimizer, parameters: Sequence[Node], names: Mapping[Node, str
         missing = [names[p] for p in parameters if names[p] not in given and "default" not in given]
         if missing:
             raise ConfigurationError(
-                "some parameters have no learning rate", given=", ".join(missing), hint="add one under 'default'"
+                "some parameters have no learning rate",
+                given=", ".join(missing),
+                hint="add one under 'default'",
             )
         return {p: alpha(given.get(names[p], given.get("default", 0.0))) for p in parameters}
     shared = given(t) if isinstance(given, Schedule) else alpha(given)

@@ -23,8 +23,7 @@ from chainrule.graph.dim import show
 from chainrule.graph.serialize import from_data, to_data
 from chainrule.nn import LOSSES, Loss, Model
 from chainrule.nn.metrics import METRICS
-from chainrule.optimize import OPTIMIZERS, Optimizer, Schedule
-from chainrule.optimize import schedules
+from chainrule.optimize import OPTIMIZERS, Optimizer, Schedule, schedules
 from chainrule.train.formulas import formulas
 from chainrule.train.history import History
 from chainrule.train.labels import Labels
@@ -114,14 +113,19 @@ def _write(run: Run, folder: Path) -> None:
     }
     (folder / MODEL).write_text(json.dumps(described, indent=1, ensure_ascii=False), encoding="utf-8")
     rows = [",".join(["epoch", *run.history.columns])]
-    rows += [",".join([str(i + 1), *(repr(float(v)) for v in row)]) for i, row in enumerate(run.history.table)]
+    rows += [
+        ",".join([str(i + 1), *(repr(float(v)) for v in row)]) for i, row in enumerate(run.history.table)
+    ]
     (folder / HISTORY).write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def _describe(value: Any) -> Any:
     """An optimizer or schedule by its name and settings."""
     if isinstance(value, (Optimizer, Schedule)):
-        return {"name": type(value).__name__, **{f.name: _describe(getattr(value, f.name)) for f in fields(value)}}
+        return {
+            "name": type(value).__name__,
+            **{f.name: _describe(getattr(value, f.name)) for f in fields(value)},
+        }
     return dict(value) if isinstance(value, Mapping) else value
 
 
@@ -132,7 +136,9 @@ def _restore(data: Any) -> Any:
         c.__name__: c for c in vars(schedules).values() if isinstance(c, type) and issubclass(c, Schedule)
     }
     if data["name"] not in known:
-        raise RunError("the run was trained with an optimizer that is not part of chainrule", given=data["name"])
+        raise RunError(
+            "the run was trained with an optimizer that is not part of chainrule", given=data["name"]
+        )
     return known[data["name"]](**{k: _restore(v) for k, v in data.items() if k != "name"})
 
 
@@ -167,7 +173,10 @@ def load(folder: str | Path) -> Run:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
-            f"{MODEL} cannot be read", given=f"{type(error).__name__}: {error}", where=path, hint="was it edited by hand?"
+            f"{MODEL} cannot be read",
+            given=f"{type(error).__name__}: {error}",
+            where=path,
+            hint="was it edited by hand?",
         ) from None
     for name, node in step.parameter_names.items():
         if name not in weights or weights[name].shape != node.shape:
@@ -218,8 +227,12 @@ def _read_weights(path: Path, described: Mapping[str, Any]) -> dict[str, np.ndar
     content = (path / WEIGHTS).read_bytes()
     expected = described.get("sha256", {}).get(WEIGHTS)
     if hashlib.sha256(content).hexdigest() != expected:
-        raise RunError(f"{WEIGHTS} has been altered or cut short", given=f"{len(content)} bytes, another checksum",
-                       where=path, hint="take the file from where the run was saved")
+        raise RunError(
+            f"{WEIGHTS} has been altered or cut short",
+            given=f"{len(content)} bytes, another checksum",
+            where=path,
+            hint="take the file from where the run was saved",
+        )
     try:
         return from_bytes(content)
     except SafetensorError as error:

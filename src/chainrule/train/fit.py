@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigurationError, DataError, ShapeError
+from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
 from chainrule.nn import LOSSES, Loss, Model, as_model, initial_value
 from chainrule.nn import loss as loss_by_name
 from chainrule.nn.metrics import metric
-from chainrule.optimize import Optimizer, optimizer as optimizer_by_name
+from chainrule.optimize import optimizer as optimizer_by_name
 from chainrule.train.history import History
-from chainrule.train.labels import Labels, example_weights, examples, read_labels
+from chainrule.train.labels import example_weights, examples, read_labels
 from chainrule.train.progress import Progress
 from chainrule.train.run import Run, inputs_of
 from chainrule.train.step import StepGraph, labels_for, step_graph
@@ -112,13 +113,24 @@ def fit(
     >>> [round(float(v), 2) for v in (run.parameters["W1"][0, 0], run.parameters["b1"][0])]
     [3.0, 1.0]
     """
-    if isinstance(early_stopping, int) and not isinstance(early_stopping, bool):
-        early_stopping = EarlyStopping(early_stopping)
+    stopping = EarlyStopping(early_stopping) if isinstance(early_stopping, int) else early_stopping
     trainer = Trainer(
-        network, X, Y, loss=loss, optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size,
-        validation_data=validation_data, validation_split=validation_split, metrics=metrics,
-        early_stopping=early_stopping or None, sample_weight=sample_weight, class_weight=class_weight,
-        shuffle=shuffle, seed=seed, dtype=dtype,
+        network,
+        X,
+        Y,
+        loss=loss,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        validation_data=validation_data,
+        validation_split=validation_split,
+        metrics=metrics,
+        early_stopping=stopping,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        shuffle=shuffle,
+        seed=seed,
+        dtype=dtype,
     )
     epochs = _at_least_one(epochs, "epochs")
     show = Progress(epochs) if (sys.stderr.isatty() if progress is None else progress) else None
@@ -127,7 +139,8 @@ def fit(
             trainer.advance(1 if callbacks else min(trainer.chunk, epochs - trainer.history.epochs))
             if show is not None:
                 show.show(trainer.history)
-            if any([callback(trainer.run()) is True for callback in callbacks]):
+            answers = [callback(trainer.run()) for callback in callbacks]
+            if True in answers:
                 trainer.history.stopped = trainer.history.stopped or "stopped by a callback"
             if interrupted.is_set():
                 trainer.history.stopped = f"interrupted after epoch {trainer.history.epochs}"
@@ -176,7 +189,10 @@ class Trainer:
         self.labels = read_labels(Y, model.output, chosen)
         codes = self.labels.encode(Y, model.output)
         if len(codes) != len(arrays[0]):
-            raise ShapeError("examples and labels differ in number", given=f"{len(arrays[0])} examples, {len(codes)} labels")
+            raise ShapeError(
+                "examples and labels differ in number",
+                given=f"{len(arrays[0])} examples, {len(codes)} labels",
+            )
         weights = example_weights(self.labels, codes, sample_weight, class_weight)
         if metrics is None:
             metrics = ["accuracy"] if self.labels.kind in ("classes", "binary", "rows") else []
@@ -219,10 +235,15 @@ class Trainer:
             X, Y = data
             held = [*inputs_of(self.step.model, X), self.labels.encode(Y, self.step.model.output)]
             if len(held[0]) != len(held[-1]):
-                raise ShapeError("validation examples and labels differ in number", given=f"{len(held[0])} and {len(held[-1])}")
+                raise ShapeError(
+                    "validation examples and labels differ in number",
+                    given=f"{len(held[0])} and {len(held[-1])}",
+                )
             return everything, held + [np.ones(len(held[0]))] * len(extra)
         if not 0 <= share < 1:
-            raise ConfigurationError("validation_split is a share of the examples", given=share, expected="0 ≤ share < 1")
+            raise ConfigurationError(
+                "validation_split is a share of the examples", given=share, expected="0 ≤ share < 1"
+            )
         if share == 0:
             return everything, []
         rows = len(codes)
@@ -234,7 +255,13 @@ class Trainer:
         return [a[rest] for a in everything], [a[chosen] for a in everything]
 
     def _compile(
-        self, training: list[Array], validation: list[Array], batch: int, columns: list[str], start: Any, dtype: Any
+        self,
+        training: list[Array],
+        validation: list[Array],
+        batch: int,
+        columns: list[str],
+        start: Any,
+        dtype: Any,
     ) -> Any:
         from chainrule.engine.xla import Epochs
         from chainrule.engine.xla.epochs import Plan
@@ -269,10 +296,12 @@ class Trainer:
     def _start(self, given: Mapping[str, Array] | None) -> dict[Node, Any]:
         values: dict[Node, Any] = {}
         for index, (name, node) in enumerate(self.step.parameter_names.items()):
-            shape = tuple(int(s) for s in node.shape)  # type: ignore[call-overload]
-            values[node] = given[name] if given else initial_value(shape, node.attrs["initializer"], self.seed, index)
+            shape = definite(node.shape)
+            values[node] = (
+                given[name] if given else initial_value(shape, node.attrs["initializer"], self.seed, index)
+            )
         for state in self.step.update.states:
-            values[state] = np.full(tuple(int(s) for s in state.shape), state.attrs["initial"])  # type: ignore[call-overload]
+            values[state] = np.full(definite(state.shape), state.attrs["initial"])
         return values
 
     def _chunk(self, batch: int) -> int:
@@ -333,7 +362,9 @@ class Trainer:
 def default_loss(model: Model) -> Loss:
     """The loss that belongs to the network's last activation."""
     last = model.output.op.name
-    return LOSSES[{"sigmoid": "binary_cross_entropy", "softmax": "categorical_cross_entropy"}.get(last, "squared_error")]
+    return LOSSES[
+        {"sigmoid": "binary_cross_entropy", "softmax": "categorical_cross_entropy"}.get(last, "squared_error")
+    ]
 
 
 def _example_shape(X: Any) -> tuple[int, ...]:
@@ -343,7 +374,9 @@ def _example_shape(X: Any) -> tuple[int, ...]:
 
 def _generator(seed: int, purpose: int, number: int = 0) -> np.random.Generator:
     """A random stream of its own for every purpose and epoch, whatever was drawn before."""
-    return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, (purpose << 48) + number], np.uint64)))
+    return np.random.Generator(
+        np.random.Philox(key=np.array([seed % 2**64, (purpose << 48) + number], np.uint64))
+    )
 
 
 def _at_least_one(value: Any, what: str) -> int:

@@ -109,7 +109,8 @@ class Labels:
         """The decision for each output: the likelier class, or the number itself."""
         if self.kind == "classes" or (self.kind == "rows"):
             best = np.argmax(y_hat, axis=-1)
-            return np.asarray(self.classes)[best] if self.classes else best
+            chosen: Array = np.asarray(self.classes)[best] if self.classes else best
+            return chosen
         if self.kind == "binary":
             code = (y_hat > 0.5).astype(int)
             code = code[..., 0] if code.shape[-1:] == (1,) else code
@@ -144,7 +145,9 @@ def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
                 expected=f"at most {width}, the width of the output",
                 hint=f"make the last layer Dense({len(found)}, 'softmax')",
             )
-        numbers = all(isinstance(c, int) and 0 <= c < width for c in found) if isinstance(width, int) else False
+        numbers = (
+            all(isinstance(c, int) and 0 <= c < width for c in found) if isinstance(width, int) else False
+        )
         return Labels("classes", tuple(range(width)) if numbers and isinstance(width, int) else found)
     if loss.labels == "binary":
         if array.dtype.kind in "OUSb" or (one_each and not np.isin(array, (0, 1)).all() and _two(array)):
@@ -160,16 +163,22 @@ def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
         values = examples(array, "Y")
         if values.min() < 0 or values.max() > 1:
             raise DataError(
-                f"{loss.name} takes labels between 0 and 1", given=f"from {values.min():.6g} to {values.max():.6g}",
+                f"{loss.name} takes labels between 0 and 1",
+                given=f"from {values.min():.6g} to {values.max():.6g}",
                 hint="for numbers of any size use squared_error after a linear layer",
             )
         return Labels("binary")
     values = examples(array, "Y")
     if loss.labels == "sign" and not np.isin(values, (-1, 1)).all():
-        raise DataError(f"{loss.name} takes labels −1 and +1", given=", ".join(map(str, np.unique(values)[:6])),
-                        hint="2 * y - 1 turns 0 and 1 into them")
+        raise DataError(
+            f"{loss.name} takes labels −1 and +1",
+            given=", ".join(map(str, np.unique(values)[:6])),
+            hint="2 * y - 1 turns 0 and 1 into them",
+        )
     if loss.labels == "count" and values.min() < 0:
-        raise DataError(f"{loss.name} takes counts", given=f"{values.min():.6g}", expected="numbers of at least 0")
+        raise DataError(
+            f"{loss.name} takes counts", given=f"{values.min():.6g}", expected="numbers of at least 0"
+        )
     return Labels("sign" if loss.labels == "sign" else "numbers")
 
 
@@ -181,9 +190,7 @@ def _two(array: Array) -> bool:
     return len(np.unique(array)) == 2 and array.dtype.kind in "iu"
 
 
-def example_weights(
-    labels: Labels, codes: Array, sample_weight: Any, class_weight: Any
-) -> Array | None:
+def example_weights(labels: Labels, codes: Array, sample_weight: Any, class_weight: Any) -> Array | None:
     """The weight of each example, scaled so that their mean is 1, or None where all count the same.
 
     Args:
@@ -201,33 +208,48 @@ def example_weights(
         if given.shape != (rows,):
             raise ShapeError("one weight for each example", given=show(given.shape), expected=show((rows,)))
         if given.min() < 0:
-            raise DataError("a weight is not negative", given=f"{given.min():.6g} in row {int(given.argmin())}")
+            raise DataError(
+                "a weight is not negative", given=f"{given.min():.6g} in row {int(given.argmin())}"
+            )
         weights = weights * given
     if class_weight is not None:
         weights = weights * _by_class(labels, codes, class_weight)
     if weights.sum() <= 0:
         raise DataError("all weights are zero", expected="at least one positive weight")
-    return weights * (rows / weights.sum())
+    scaled: Array = weights * (rows / weights.sum())
+    return scaled
 
 
 def _by_class(labels: Labels, codes: Array, class_weight: Any) -> Array:
     if labels.kind not in ("classes", "binary"):
-        raise ConfigurationError("class_weight needs classes", given=f"labels that are {labels.kind}",
-                                 hint="use sample_weight, a number for each example")
+        raise ConfigurationError(
+            "class_weight needs classes",
+            given=f"labels that are {labels.kind}",
+            hint="use sample_weight, a number for each example",
+        )
     flat = codes.reshape(len(codes), -1)[:, 0].astype(int)
     classes = labels.classes or tuple(range(int(flat.max()) + 1))
     if isinstance(class_weight, str):
         if class_weight != "balanced":
-            raise ConfigurationError("not a class weight", given=repr(class_weight), expected="'balanced' or a mapping")
+            raise ConfigurationError(
+                "not a class weight", given=repr(class_weight), expected="'balanced' or a mapping"
+            )
         counts = np.bincount(flat, minlength=len(classes))
         present = int((counts > 0).sum())
-        table = np.divide(len(flat), present * counts, out=np.zeros(len(counts)), where=counts > 0)
-        return table[flat]
+        table: Array = np.divide(len(flat), present * counts, out=np.zeros(len(counts)), where=counts > 0)
+        balanced: Array = table[flat]
+        return balanced
     if not isinstance(class_weight, Mapping):
-        raise ConfigurationError("not a class weight", given=repr(class_weight), expected="'balanced' or a mapping")
+        raise ConfigurationError(
+            "not a class weight", given=repr(class_weight), expected="'balanced' or a mapping"
+        )
     unknown = [c for c in class_weight if c not in classes]
     if unknown:
-        raise ConfigurationError("a weight for a class that is not there", given=repr(unknown[0]),
-                                 expected=", ".join(map(repr, classes)))
+        raise ConfigurationError(
+            "a weight for a class that is not there",
+            given=repr(unknown[0]),
+            expected=", ".join(map(repr, classes)),
+        )
     table = np.array([float(class_weight.get(c, 1.0)) for c in classes])
-    return table[flat]
+    chosen: Array = table[flat]
+    return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from chainrule.engine.program import Program
 from chainrule.errors import GraphError, ShapeError
-from chainrule.graph.dim import product, show
+from chainrule.graph.dim import definite, show
 from chainrule.graph.node import Node
 from chainrule.nn import Model
 from chainrule.notation import Sheet
@@ -73,7 +74,7 @@ class Run:
 
     def evaluate(self, X: Any, Y: Any) -> dict[str, float]:
         """The cost and the metrics on other examples, every example counting the same."""
-        outputs = {"loss": self.step.losses, **{k: v for k, v in self.step.metrics.items()}}
+        outputs = {"loss": self.step.losses, **self.step.metrics}
         arrays = inputs_of(self.model, X)
         y = self.labels.encode(Y, self.model.output)
         feeds = dict(zip(self.model.inputs, arrays, strict=True)) | {self.step.labels: y} | self.values
@@ -82,7 +83,9 @@ class Run:
         program = Program(rewrite(list(outputs.values())).outputs)
         from chainrule.engine import interpret
 
-        found = interpret(program.outputs, {k: v for k, v in feeds.items() if k in program.graph.nodes}, np.float64)
+        found = interpret(
+            program.outputs, {k: v for k, v in feeds.items() if k in program.graph.nodes}, np.float64
+        )
         return {k: float(np.mean(found[n])) for k, n in zip(outputs, program.outputs, strict=True)}
 
     def _outputs(self, arrays: Sequence[Array]) -> Array:
@@ -110,11 +113,17 @@ class Run:
     @property
     def rewrites(self) -> str:
         """What was rewritten for stability: the rule, the formula before and after."""
-        return "\n".join(str(s) for s in self.step.rewriting.because("stability")) or "nothing had to be rewritten"
+        return (
+            "\n".join(str(s) for s in self.step.rewriting.because("stability"))
+            or "nothing had to be rewritten"
+        )
 
     def summary(self) -> str:
         """Parameters with their shapes and counts, a line each."""
-        rows = [(name, show(node.shape), int(product(node.shape))) for name, node in self.step.parameter_names.items()]  # type: ignore[call-overload]
+        rows = [
+            (name, show(node.shape), math.prod(definite(node.shape)))
+            for name, node in self.step.parameter_names.items()
+        ]
         width = max((len(name) for name, _, _ in rows), default=9)
         lines = [f"{name:<{width}}  {shape:<12} {count:>10,}" for name, shape, count in rows]
         return "\n".join([*lines, f"{'parameters':<{width + 14}} {sum(r[2] for r in rows):>10,}"])
@@ -142,12 +151,16 @@ def inputs_of(model: Model, X: Any) -> list[Array]:
     elif isinstance(X, Mapping):
         missing = [n for n in names if n not in X]
         if missing:
-            raise GraphError("examples are missing for an input", given=", ".join(map(str, X)), expected=", ".join(names))
+            raise GraphError(
+                "examples are missing for an input", given=", ".join(map(str, X)), expected=", ".join(names)
+            )
         given = [X[n] for n in names]
     else:
         given = list(X)
         if len(given) != len(names):
-            raise GraphError("one array of examples for every input", given=len(given), expected=", ".join(names))
+            raise GraphError(
+                "one array of examples for every input", given=len(given), expected=", ".join(names)
+            )
     arrays = []
     for node, value in zip(model.inputs, given, strict=True):
         array = examples(value, str(node.name))

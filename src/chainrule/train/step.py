@@ -59,7 +59,12 @@ class StepGraph:
     @cached_property
     def names(self) -> Names:
         """A symbol for every named quantity of the step."""
-        everything = [*self.model.outputs, self.cost, *self.update.parameters.values(), *self.update.states.values()]
+        everything = [
+            *self.model.outputs,
+            self.cost,
+            *self.update.parameters.values(),
+            *self.update.states.values(),
+        ]
         return unique_names(ancestors(*everything))
 
     @property
@@ -105,7 +110,9 @@ def step_graph(
     Errors: a loss that does not fit the output's shape; a network without parameters.
     """
     if not model.parameters:
-        raise ConfigurationError("the network has nothing to learn", given="no parameters", hint="add a Dense layer")
+        raise ConfigurationError(
+            "the network has nothing to learn", given="no parameters", hint="add a Dense layer"
+        )
     output = model.output
     losses = loss(output, labels) if losses is None else losses
     weights = input_("w", (output.shape[0],)) if weighted else None
@@ -115,7 +122,14 @@ def step_graph(
     named = unique_names(ancestors(*model.outputs))
     moved = update(rule, gradients, {p: named[p].text for p in model.parameters})
     shown = {name: _mean_rows(m(output, labels), weights) for name, m in metrics}
-    wanted = [cost, *gradients.values(), *moved.parameters.values(), *moved.states.values(), moved.rate, *shown.values()]
+    wanted = [
+        cost,
+        *gradients.values(),
+        *moved.parameters.values(),
+        *moved.states.values(),
+        moved.rate,
+        *shown.values(),
+    ]
     final = rewrite(wanted)
     out = iter(final.outputs)
     cost_ = next(out).named("J")
@@ -124,7 +138,7 @@ def step_graph(
     states = {s: next(out) for s in moved.states}
     rate = next(out)
     reachable = {n for n in ancestors(*gradients.values()) if n.name}
-    step = StepGraph(
+    return StepGraph(
         model=model,
         labels=labels,
         weights=weights,
@@ -140,7 +154,6 @@ def step_graph(
         derivation=derivation,
         rewriting=Rewriting(final.outputs, [*derivation.rewriting.log, *final.log]),
     )
-    return step
 
 
 def _cost(losses: Node, weights: Node | None, loss: Loss, output: Node) -> Node:

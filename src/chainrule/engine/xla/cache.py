@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -27,11 +28,12 @@ def cache_folder() -> Path:
 
 def use_cache() -> None:
     """Keep every compiled program, however small, for the next process."""
-    if jax.config.jax_compilation_cache_dir is None:
+    config: Any = jax.config
+    if config.jax_compilation_cache_dir is None:
         with contextlib.suppress(OSError):
             folder = cache_folder() / "xla"
             folder.mkdir(parents=True, exist_ok=True)
-            jax.config.update("jax_compilation_cache_dir", str(folder))
+            config.update("jax_compilation_cache_dir", str(folder))
             # The default keeps only what took a second to compile; small programs are what costs here.
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-            jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+            config.update("jax_persistent_cache_min_compile_time_secs", 0)
+            config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -114,7 +114,14 @@ class Epochs:
         """
         with precision(self.kinds.float):
             self.carry, self.best, self.control, history, done = self._run(
-                self.carry, self.best, self.control, permutations, np.int32(epochs), self.data, self.held_out, self.fixed
+                self.carry,
+                self.best,
+                self.control,
+                permutations,
+                np.int32(epochs),
+                self.data,
+                self.held_out,
+                self.fixed,
             )
             done = int(done)
             self.status, self.best_epoch = int(self.control[0]), int(self.control[2])
@@ -127,7 +134,15 @@ class Epochs:
     # --- the program ----------------------------------------------------------------------------------------
 
     def _program(
-        self, carry: Any, best: Any, control: Any, permutations: Any, epochs: Any, data: Any, held_out: Any, fixed: Any
+        self,
+        carry: Any,
+        best: Any,
+        control: Any,
+        permutations: Any,
+        epochs: Any,
+        data: Any,
+        held_out: Any,
+        fixed: Any,
     ) -> Any:
         constants = dict(zip(self.plan.constants, fixed, strict=True))
         columns = len(self.plan.outputs) + (len(self.plan.validation) if held_out else 0)
@@ -168,7 +183,11 @@ class Epochs:
         return carry, total
 
     def _one_step(self, constants: Any, carry: Any, batch: Any) -> tuple[Any, Any]:
-        fed = dict(zip(self.leaves, carry, strict=True)) | dict(zip(self.plan.examples, batch, strict=True)) | constants
+        fed = (
+            dict(zip(self.leaves, carry, strict=True))
+            | dict(zip(self.plan.examples, batch, strict=True))
+            | constants
+        )
         values = trace(self._step, fed, self.kinds)
         n = len(self.leaves)
         return tuple(values[:n]), jnp.stack(values[n:])
@@ -184,7 +203,9 @@ class Epochs:
         full, rest = divmod(rows, VALIDATION_BLOCK)
         total = jnp.zeros(len(self.plan.validation), self.kinds.float)
         if full:
-            blocks = tuple(a[: full * VALIDATION_BLOCK].reshape(full, VALIDATION_BLOCK, *a.shape[1:]) for a in held_out)
+            blocks = tuple(
+                a[: full * VALIDATION_BLOCK].reshape(full, VALIDATION_BLOCK, *a.shape[1:]) for a in held_out
+            )
             share = 1.0 if self.plan.totals else VALIDATION_BLOCK / rows
             total = total + lax.map(block, blocks).sum(axis=0) * share
         if rest:
