@@ -114,8 +114,8 @@ def _scaled(g: Node, local: Node) -> Node:
 
 def _added(node: Node, terms: Sequence[Node]) -> Node:
     with deriving(Origin(node, "copy", "sum")):
-        total = terms[0]
-        for term in terms[1:]:
+        total, *others = reversed(terms)  # uses are met from the last to the first; a sum reads from the first
+        for term in others:
             total = total + term
         return total if total.shape == node.shape else broadcast_to(total, node.shape)
 

@@ -51,6 +51,8 @@ class Dense(Layer):
         self.bias_initializer = initializer(bias_initializer)
         self.input_dim = positive(input_dim, "input_dim") if input_dim is not None else None
         self._function = activation_by_name(activation)
+        if isinstance(self._function, Layer):  # what the activation learns belongs to this layer
+            self._function.scope = self.scope
 
     def build(self, x: Node) -> None:
         """Make W and b for inputs of the size of x's last axis."""

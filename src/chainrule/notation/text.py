@@ -67,7 +67,9 @@ class Symbol:
         if below:
             out += f"_{{{below}}}" if len(below) == 1 or below.isdigit() else f"_{{\\mathrm{{{below}}}}}"
         if self.layer:
-            out += f"^{{[{self.layer}]}}" if self.layer.isdigit() else f"^{{[\\mathrm{{{self.layer}}}]}}"
+            number = self.layer if self.layer.isdigit() else f"\\mathrm{{{self.layer}}}"
+            out = f"{{{d}{out}^{{[{number}]}}}}"  # braces, so that a power or a transpose can follow
+            return out
         return d + out
 
     def written(self, latex: bool) -> str:

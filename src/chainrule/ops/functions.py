@@ -62,7 +62,7 @@ def _prefix(text: str, latex: str) -> Writer:
 exp = elementwise(
     "exp", "y = e^x",
     lambda xp, x: xp.exp(x), lambda y, x: y,
-    lambda node, args, latex: Piece(f"e^{{{args[0].text}}}" if latex else f"exp({args[0].text})", CALL),
+    lambda node, args, latex: Piece(f"e^{{{args[0].text}}}", POWER) if latex else Piece(f"exp({args[0].text})", CALL),
     np.exp, facts=Facts((0, INF), True, "left", True), extremes=(-1e4, -30.0, 0.0, 30.0),
 )
 log = elementwise(

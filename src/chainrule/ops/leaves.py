@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -143,6 +144,8 @@ def number_text(value: float, latex: bool = False) -> str:
     """A number as people write it: 3, 0.5, 1e−8."""
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
+    if value == math.pi:
+        return r"\pi" if latex else "π"
     text = f"{value:.6g}"
     if latex and "e" in text:
         mantissa, exponent = text.split("e")

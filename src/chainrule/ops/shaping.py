@@ -84,7 +84,7 @@ def _mover(
 
 def _write_transpose(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     if node.attrs["axes"] == tuple(reversed(range(node.ndim))):
-        return Piece(args[0].at_least(CALL, latex) + (r"^{\top}" if latex else "ᵀ"))
+        return Piece(args[0].at_least(CALL, latex) + (r"^{\top}" if latex else "ᵀ"), POWER)
     axes = ", ".join(str(a) for a in node.attrs["axes"])
     if latex:
         return Piece(f"\\operatorname{{transpose}}_{{{axes}}}\\left({args[0].text}\\right)", CALL)

@@ -87,6 +87,8 @@ def _rates(
             )
         return {p: alpha(given.get(names[p], given.get("default", 0.0))) for p in parameters}
     shared = given(t) if isinstance(given, Schedule) else alpha(given)
+    if shared.inputs:
+        shared = shared.named("α_t")
     return dict.fromkeys(parameters, shared)
 
 

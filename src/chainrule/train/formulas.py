@@ -62,7 +62,7 @@ def _update(step: StepGraph, names: Names) -> list[Section]:
     after[step.update.states[counter]] = names.get(counter, Symbol("t"))
     done = {*step.backward, *ancestors(*step.model.outputs)}
     new = step.update.parameters[first]
-    between = [n for n in ancestors(new) if n.name and n.inputs and n not in done and n.scope is first.scope]
+    between = [n for n in ancestors(new) if n.name and n.inputs and n not in done and n.scope in (None, first.scope)]
     lines += [line(n, after) for n in between]
     lines.append(line(new, after, symbol=first, arrow=True))
     others = ", ".join(names[p].text for p in parameters[1:])
