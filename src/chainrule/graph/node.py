@@ -125,8 +125,12 @@ class Node:
         put(self, "dtype", dtype)
         put(self, "name", name)
         put(self, "scope", scope if scope is not None else _scope.get())
-        put(self, "origin", origin if origin is not None else _origin.get())
-        put(self, "source", source if source is not None else user_line())
+        if origin is None:
+            origin = _origin.get()
+        put(self, "origin", origin)
+        if source is None:  # what is derived belongs to the line of what it is derived from
+            source = user_line() if origin is None else origin.forward.source
+        put(self, "source", source)
 
     def __setattr__(self, key: str, value: object) -> None:
         raise AttributeError(f"a node is immutable; make a new one instead of setting {key!r}")

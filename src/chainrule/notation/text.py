@@ -123,25 +123,22 @@ def write(
         latex: LaTeX instead of text.
         names: symbols by node; by default every named node has its own.
     """
-    order = ancestors(*roots)
-    names = names or unique_names(order)
+    names = unique_names(ancestors(*roots)) if names is None else names
+    order = _written(roots, names)
     uses: dict[Node, int] = {}
     for node in order:
-        for operand in node.inputs:
-            uses[operand] = uses.get(operand, 0) + 1
-    root_set = set(roots)
-    stop = {n for n in order if n in names and n not in root_set}
+        if node in roots or node not in names:
+            for operand in node.inputs:
+                uses[operand] = uses.get(operand, 0) + 1
     pieces: dict[Node, Piece] = {}
     definitions: list[tuple[str, str]] = []
-    needed = _needed(roots, stop)
     for node in order:
-        if node not in needed:
-            continue
-        if node in stop or (node in names and not node.inputs):
+        root = node in roots
+        if node in names and not (root and node.inputs):
             pieces[node] = Piece(names[node].written(latex), ATOM)
             continue
         piece = node.op.write(node, [pieces[i] for i in node.inputs], latex)
-        if uses.get(node, 0) > 1 and node.inputs and len(piece.text) >= LARGE and node not in root_set:
+        if uses.get(node, 0) > 1 and node.inputs and len(piece.text) >= LARGE and not root:
             name = Symbol(f"t{len(definitions) + 1}").written(latex)
             definitions.append((name, piece.text))
             piece = Piece(name, ATOM)
@@ -149,18 +146,21 @@ def write(
     return [pieces[r].text for r in roots], definitions
 
 
-def _needed(roots: Sequence[Node], stop: set[Node]) -> set[Node]:
-    """The nodes that are written: those reached without going through a name."""
+def _written(roots: Sequence[Node], names: Names) -> list[Node]:
+    """The nodes that are written, operands first: those reached without going through a name."""
+    order: list[Node] = []
     seen: set[Node] = set()
-    stack = list(roots)
+    stack = [(r, False) for r in reversed(roots)]
     while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if node not in stop:
-            stack.extend(node.inputs)
-    return seen
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            if node in roots or node not in names:
+                stack.extend((i, False) for i in reversed(node.inputs))
+    return order
 
 
 def text(node: Node) -> str:
