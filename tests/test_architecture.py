@@ -32,9 +32,7 @@ ROUNDS = 8
 def fresh_interpreter(code: str) -> str:
     """What ``code`` prints in a new process that sees this checkout."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

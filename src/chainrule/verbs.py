@@ -81,9 +81,7 @@ def _replaced(root: Node, table: Mapping[Node, Node]) -> Node:
     for node in ancestors(root):
         same = node.rebuilt(tuple(new[i] for i in node.inputs))
         new[node] = (
-            table[node].rebuilt((same,))
-            if node in table and table[node].op.name == "mark"
-            else (table.get(node, same))
+            table[node].rebuilt((same,)) if node in table and table[node].op.name == "mark" else (table.get(node, same))
         )
     return new[root]
 
@@ -209,10 +207,7 @@ class GradientCheck:
 
     def __str__(self) -> str:
         lines = [f"{'by':<12}{'shape':<14}{'entries':>8}{'kinks':>7}{'largest relative error':>25}"]
-        lines += [
-            f"{name:<12}{shape:<14}{n:>8}{kinks:>7}{error:>25.2e}"
-            for name, shape, n, kinks, error in self.rows
-        ]
+        lines += [f"{name:<12}{shape:<14}{n:>8}{kinks:>7}{error:>25.2e}" for name, shape, n, kinks, error in self.rows]
         return "\n".join(lines)
 
 
@@ -244,9 +239,7 @@ def check_gradient(
     nodes: Sequence[Node] = (wrt,) if isinstance(wrt, Node) else tuple(wrt)
     for node in nodes:
         if node.inputs:
-            raise GraphError(
-                "only leaves can be checked: their numbers are moved a little", given=f"{node!r}"
-            )
+            raise GraphError("only leaves can be checked: their numbers are moved a little", given=f"{node!r}")
     symbolic = list(gradients) if gradients is not None else derive(output, nodes).gradients
     exact = {k: np.asarray(v, np.float64) if np.asarray(v).dtype.kind == "f" else v for k, v in feeds.items()}
     by_node = {**{n: exact[n.name] for n in nodes if n.name in exact}, **exact}
@@ -256,9 +249,7 @@ def check_gradient(
     stable = rewrite([output]).outputs[0]
     rows = []
     for node, value in zip(nodes, values, strict=True):
-        found = compare(
-            _cost_of(stable, exact, node), np.asarray(by_node[node], np.float64), value, entries=entries
-        )
+        found = compare(_cost_of(stable, exact, node), np.asarray(by_node[node], np.float64), value, entries=entries)
         largest = 0.0
         for index, derived, difference in found:
             low, high = sorted((difference.left, difference.right))

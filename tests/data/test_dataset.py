@@ -44,9 +44,7 @@ def test_toy_sets_of_scikit_learn(name):
     # the rows of a part are rows of the set, inputs and class together
     from sklearn.linear_model import LogisticRegression
 
-    assert (
-        LogisticRegression(max_iter=500).fit(data.X_train, data.y_train).score(data.X_test, data.y_test) > 0.9
-    )
+    assert LogisticRegression(max_iter=500).fit(data.X_train, data.y_train).score(data.X_test, data.y_test) > 0.9
 
 
 def test_the_same_seed_gives_the_same_arrays():

@@ -125,9 +125,7 @@ def test_useless_columns_are_left_out_and_reported():
 
 
 def test_no_usable_column_is_an_error_that_gives_the_reasons():
-    with pytest.raises(
-        DataError, match=r"(?s)no column is left.*'a': it has the same value.*'b': it is missing"
-    ):
+    with pytest.raises(DataError, match=r"(?s)no column is left.*'a': it has the same value.*'b': it is missing"):
         TableEncoder().fit(pl.DataFrame({"a": [1, 1], "b": [None, None]}))
     with pytest.raises(DataError, match="without columns beside the target"):
         TableEncoder().fit(pl.DataFrame())
@@ -203,9 +201,7 @@ def test_infinities_in_training_are_named():
 
 
 def test_values_of_another_type_that_mean_the_same():
-    encoder = TableEncoder().fit(
-        pl.DataFrame({"n": [1, 2, 3], "b": [True, False, True], "c": ["1", "2", "1"]})
-    )
+    encoder = TableEncoder().fit(pl.DataFrame({"n": [1, 2, 3], "b": [True, False, True], "c": ["1", "2", "1"]}))
     a = encoder.transform(pl.DataFrame({"n": ["1", "2"], "b": ["TRUE", "false"], "c": [1.0, 2.0]}))
     b = encoder.transform(pl.DataFrame({"n": [1.0, 2.0], "b": [1, 0], "c": ["1", "2"]}))
     np.testing.assert_array_equal(a, b)

@@ -123,9 +123,7 @@ def test_ten_thousand_columns(tmp_path):
     columns, rows = 10_000, 60
     values = np.random.default_rng(0).normal(size=(rows, columns)).round(3)
     buffer = io.StringIO()
-    np.savetxt(
-        buffer, values, delimiter=",", fmt="%.3f", header=",".join(map(str, range(columns))), comments=""
-    )
+    np.savetxt(buffer, values, delimiter=",", fmt="%.3f", header=",".join(map(str, range(columns))), comments="")
     start = time.perf_counter()
     table = read_table(write(tmp_path, buffer.getvalue()))
     assert time.perf_counter() - start < 30
@@ -162,9 +160,7 @@ def test_the_line_counts_breaks_inside_quotes_and_blank_lines_at_the_top(tmp_pat
     assert text.split("\n")[line - 1 :][:2] == ['"a', 'b",twelve']
 
 
-@pytest.mark.parametrize(
-    ("rows", "texts", "is_error"), [(9, 1, False), (10, 1, True), (100, 5, True), (100, 6, False)]
-)
+@pytest.mark.parametrize(("rows", "texts", "is_error"), [(9, 1, False), (10, 1, True), (100, 5, True), (100, 6, False)])
 def test_nearly_all_numbers_is_a_mistake_and_mixed_is_a_category(tmp_path, rows, texts, is_error):
     cells = ["x1"] * texts + [str(i) for i in range(rows - texts)]
     content = "size\n" + "\n".join(cells)

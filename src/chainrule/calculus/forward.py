@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from chainrule.calculus.reverse import zeros_like
 from chainrule.errors import ShapeError
 from chainrule.graph.dim import show
-from chainrule.graph.node import Node, Origin, ancestors, describe, deriving
+from chainrule.graph.node import Node, Origin, ancestors, deriving, describe
 from chainrule.graph.op import Constant, Elementwise, General, Linear, is_float
 from chainrule.ops import broadcast_to, cast
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from chainrule.errors import DerivativeError
 from chainrule.graph.graph import depends_on
-from chainrule.graph.node import Node, Origin, ancestors, describe, deriving
+from chainrule.graph.node import Node, Origin, ancestors, deriving, describe
 from chainrule.graph.op import Constant, Elementwise, General, Linear, is_float
 from chainrule.ops import broadcast_to, cast, constant
 from chainrule.ops.shaping import sum_to

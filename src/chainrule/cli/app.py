@@ -24,9 +24,7 @@ app = typer.Typer(
 )
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-TableFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A table: CSV or Parquet.", show_default=False)
-]
+TableFile = Annotated[Path, typer.Argument(metavar="FILE", help="A table: CSV or Parquet.", show_default=False)]
 
 
 def main() -> None:
@@ -50,12 +48,8 @@ def train(
         typer.Option(help="regression, binary or categorical; found from the column by default."),
     ] = None,
     layers: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "64,32",
-    activation: Annotated[
-        str, typer.Option(help="Of the hidden layers; one, or one for each: relu,tanh.")
-    ] = "relu",
-    loss: Annotated[
-        str | None, typer.Option(help="By name; by default the one that fits the task.")
-    ] = None,
+    activation: Annotated[str, typer.Option(help="Of the hidden layers; one, or one for each: relu,tanh.")] = "relu",
+    loss: Annotated[str | None, typer.Option(help="By name; by default the one that fits the task.")] = None,
     optimizer: Annotated[
         str, typer.Option(help="gradient_descent, momentum, nesterov, adagrad, rmsprop, adam, adamw.")
     ] = "adam",
@@ -100,9 +94,7 @@ def train(
         show.heading("Formulas")
         show.plain(result.run.formulas())
     where = result.save(folder)
-    show.plain(
-        f"\nsaved in {where}\nnext: chainrule predict {where} NEW.csv -o OUT.csv   chainrule formulas {where}"
-    )
+    show.plain(f"\nsaved in {where}\nnext: chainrule predict {where} NEW.csv -o OUT.csv   chainrule formulas {where}")
 
 
 @app.command()
@@ -133,9 +125,7 @@ def predict(
         beside.replace(out)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise ConfigurationError(
-            "the predictions cannot be written", given=str(out), hint=str(error)
-        ) from None
+        raise ConfigurationError("the predictions cannot be written", given=str(out), hint=str(error)) from None
     show.plain(f"{found.height:,} predictions in {out}")
 
 
@@ -143,9 +133,7 @@ def predict(
 def formulas(
     run: RunFolder,
     latex: Annotated[bool, typer.Option("--latex", help="LaTeX instead of text.")] = False,
-    rewrites: Annotated[
-        bool, typer.Option("--rewrites", help="Also what was rewritten, into what, and why.")
-    ] = False,
+    rewrites: Annotated[bool, typer.Option("--rewrites", help="Also what was rewritten, into what, and why.")] = False,
 ) -> None:
     """Print the formulas of a run: forward, cost, backward, update."""
     loaded: Run = load(run)
@@ -170,9 +158,7 @@ def demo(
     folder = free_folder("ames") if out is None else out
     check_folder(folder)
     table = ames()
-    show.plain(
-        f"Ames, Iowa: {table.height:,} house sales, {table.width - 1} columns about each, and its price"
-    )
+    show.plain(f"Ames, Iowa: {table.height:,} house sales, {table.width - 1} columns about each, and its price")
     result = _fit(table, "Sale_Price", layers=(64, 32), learning_rate=0.001)
     report(result, "Sale_Price")
     show.heading("What was computed in every step")
@@ -221,9 +207,7 @@ def whole_numbers(text: str, option: str) -> list[int]:
     try:
         numbers = [int(part) for part in text.replace(" ", "").split(",") if part]
     except ValueError:
-        raise ConfigurationError(
-            f"{option} takes whole numbers", given=repr(text), expected="such as 64,32"
-        ) from None
+        raise ConfigurationError(f"{option} takes whole numbers", given=repr(text), expected="such as 64,32") from None
     return [] if numbers == [0] else numbers
 
 
@@ -240,9 +224,7 @@ def free_folder(name: str) -> Path:
 
 def check_folder(folder: Path) -> None:
     """Refuse a folder that holds something else before an hour of training, not after."""
-    if folder.exists() and (
-        not folder.is_dir() or (any(folder.iterdir()) and not (folder / "model.json").exists())
-    ):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "model.json").exists())):
         raise ConfigurationError(
             "the folder for the run holds something else", given=str(folder), hint="choose another with --out"
         )

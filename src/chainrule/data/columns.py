@@ -81,14 +81,10 @@ def plain_numbers(table: pl.DataFrame) -> dict[str, pl.Series]:
     integers = texts.cast(pl.Int64, strict=False)
     floats = texts.cast(pl.Float64, strict=False)
     whole = [a == b for a, b in zip(integers.null_count().row(0), texts.null_count().row(0), strict=True)]
-    return {
-        name: (integers if is_whole else floats)[name] for name, is_whole in zip(names, whole, strict=True)
-    }
+    return {name: (integers if is_whole else floats)[name] for name, is_whole in zip(names, whole, strict=True)}
 
 
-def typed(
-    column: pl.Series, decimal_comma: bool = False, line_of: Callable[[int], int] | None = None
-) -> pl.Series:
+def typed(column: pl.Series, decimal_comma: bool = False, line_of: Callable[[int], int] | None = None) -> pl.Series:
     """The cleaned texts as Int64, Float64, Boolean, Date or Datetime if they all are; else as they are.
 
     Args:

@@ -164,9 +164,7 @@ def prepare(
     )
 
 
-def _own_validation(
-    table: pl.DataFrame, encoder: TableEncoder, codec: Target
-) -> tuple[Matrix, Targets, list[str]]:
+def _own_validation(table: pl.DataFrame, encoder: TableEncoder, codec: Target) -> tuple[Matrix, Targets, list[str]]:
     column = column_of(table, codec.name, "target")
     rows, remarks = _labelled(column)
     x = encoder.transform(table, remarks)[rows]

@@ -42,9 +42,9 @@ def unpack(content: bytes, name: str) -> bytes:
 
 
 def decode(content: bytes, name: str) -> str:
-    """Text of bytes in UTF-8 or UTF-16 (with or without byte order mark), else Windows-1252, else Latin-1.
+    r"""Text of bytes in UTF-8 or UTF-16 (with or without byte order mark), else Windows-1252, else Latin-1.
 
-    Every line ends in ``\\n`` alone afterwards. Raises DataError for bytes that are no text.
+    Every line ends in ``\n`` alone afterwards. Raises DataError for bytes that are no text.
 
     >>> decode("Größe,Preis".encode("cp1252"), "t.csv")
     'Größe,Preis'
@@ -96,9 +96,9 @@ def _not_text(name: str, given: str) -> DataError:
 
 
 def separator_of(text: str, preferred: str | None = None) -> str:
-    """The separator that gives most of the first lines as many fields as the header; else the comma.
+    r"""The separator that gives most of the first lines as many fields as the header; else the comma.
 
-    >>> separator_of("name;price\\nA, B;1,5\\nC;2,5\\n")
+    >>> separator_of("name;price\nA, B;1,5\nC;2,5\n")
     ';'
     """
     lines = io.StringIO(text)
@@ -123,9 +123,9 @@ def _widths(sample: str, separator: str) -> list[int]:
 
 
 def header_of(text: str, separator: str) -> tuple[list[str], int]:
-    """The column names of the first record, blanks cut, and the number of lines it takes.
+    r"""The column names of the first record, blanks cut, and the number of lines it takes.
 
-    >>> header_of("a, b ,\\"c\\"\\n1,2,3", ",")
+    >>> header_of('a, b ,"c"\n1,2,3', ",")
     (['a', 'b', 'c'], 1)
     """
     reader = csv.reader(io.StringIO(text), delimiter=separator)
@@ -134,9 +134,9 @@ def header_of(text: str, separator: str) -> tuple[list[str], int]:
 
 
 def first_ragged_line(text: str, separator: str, width: int) -> tuple[int, int] | None:
-    """Line number and field count of the first record with more than `width` fields, or None.
+    r"""Line number and field count of the first record with more than `width` fields, or None.
 
-    >>> first_ragged_line("a,b\\n1,2\\n1,2,3\\n", ",", 2)
+    >>> first_ragged_line("a,b\n1,2\n1,2,3\n", ",", 2)
     (3, 3)
     """
     reader = csv.reader(io.StringIO(text), delimiter=separator)

@@ -108,7 +108,7 @@ def as_booleans(column: pl.Series) -> pl.Series:
         numbers = column.cast(pl.Float64)
         return _strict(column, numbers.set((~numbers.is_in([0.0, 1.0])).fill_null(False), None), "boolean")
     words = column.cast(pl.String, strict=False).str.to_lowercase()
-    values = {word: 1.0 for word in TRUE_WORDS} | {word: 0.0 for word in TRUE_WORDS.values()}
+    values = dict.fromkeys(TRUE_WORDS, 1.0) | dict.fromkeys(TRUE_WORDS.values(), 0.0)
     return _strict(column, words.replace_strict(values, default=None, return_dtype=pl.Float64), "boolean")
 
 

@@ -14,9 +14,7 @@ from chainrule.errors import ShapeError
 Array = NDArray[np.float64]
 
 
-def report(
-    task: str, y_true: ArrayLike, predicted: ArrayLike, classes: Sequence[Any] = ()
-) -> dict[str, float]:
+def report(task: str, y_true: ArrayLike, predicted: ArrayLike, classes: Sequence[Any] = ()) -> dict[str, float]:
     """Metrics of m rows, by their names.
 
     | task | y_true | predicted | metrics |
@@ -54,8 +52,7 @@ def probabilities(outputs: ArrayLike, classes: int | None = None) -> Array:
         raise ShapeError(
             "these are not the probabilities of the classes",
             given=f"shape {np.asarray(outputs).shape}",
-            expected=f"(m, {classes if classes is not None else 'k'})"
-            + (", (m, 1) or (m,)" if classes == 2 else ""),
+            expected=f"(m, {classes if classes is not None else 'k'})" + (", (m, 1) or (m,)" if classes == 2 else ""),
         )
     total = p.sum(axis=1, keepdims=True)
     return np.asarray(p / np.where(total > 0, total, 1.0))
@@ -114,9 +111,7 @@ def _classification(codes: NDArray[np.int64], p: Array) -> dict[str, float]:
     present = np.unique(codes)
     result = {
         "accuracy": metrics.accuracy_score(codes, decided),
-        "balanced accuracy": metrics.recall_score(
-            codes, decided, labels=present, average="macro", zero_division=0
-        ),
+        "balanced accuracy": metrics.recall_score(codes, decided, labels=present, average="macro", zero_division=0),
         "log loss": metrics.log_loss(codes, p, labels=np.arange(p.shape[1])),
         "F1": metrics.f1_score(codes, decided, average="macro", zero_division=0),
     }
@@ -158,7 +153,5 @@ def _flat(values: ArrayLike, name: str) -> Array:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise ShapeError(
-            f"{name} is not one value per row", given=f"shape {array.shape}", expected="(m,) or (m, 1)"
-        )
+        raise ShapeError(f"{name} is not one value per row", given=f"shape {array.shape}", expected="(m,) or (m, 1)")
     return array

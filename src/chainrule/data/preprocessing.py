@@ -38,13 +38,9 @@ Matrix = NDArray[np.float32]
 MOST_CATEGORIES = 50  # of one column; rarer ones count as other
 MOST_CATEGORY_FEATURES = 20_000  # of all columns together
 FREQUENT_SHARE = 0.005  # a value in fewer training rows than this share counts as other
-UNIQUE_SHARE = (
-    0.9  # texts with more different values than this share of the rows are identifiers or free text
-)
+UNIQUE_SHARE = 0.9  # texts with more different values than this share of the rows are identifiers or free text
 FEWEST_ROWS_FOR_UNIQUE = 20
-ROW_NUMBER_NAME = re.compile(
-    r"(^|[_ .])(id|index|idx|rownames?|row|nr|no)$|^unnamed|^column \d+$", re.IGNORECASE
-)
+ROW_NUMBER_NAME = re.compile(r"(^|[_ .])(id|index|idx|rownames?|row|nr|no)$|^unnamed|^column \d+$", re.IGNORECASE)
 DESCRIPTION = "preprocessing.json"
 PARTS = "preprocessing.skops"
 
@@ -166,8 +162,7 @@ class TableEncoder:
         content = read_json(source / DESCRIPTION)
         try:
             columns = tuple(
-                Column(c["name"], c["kind"], c["text_format"], tuple(c["date_parts"]))
-                for c in content["columns"]
+                Column(c["name"], c["kind"], c["text_format"], tuple(c["date_parts"])) for c in content["columns"]
             )
             features, notes, checksum = content["features"], content["notes"], content["parts"]["sha256"]
         except (KeyError, TypeError) as error:
@@ -186,9 +181,7 @@ class TableEncoder:
                 continue
             kind = kinds.kind_of(column)
             if kind is None:
-                self.notes.append(
-                    f"left out '{column.name}': its type {column.dtype} is none that a network reads"
-                )
+                self.notes.append(f"left out '{column.name}': its type {column.dtype} is none that a network reads")
             elif kind == "date":
                 chosen.append(self._date_column(column, training[column.name]))
             else:
@@ -198,9 +191,7 @@ class TableEncoder:
     def _date_column(self, column: pl.Series, training: pl.Series) -> Column:
         text_format = kinds.date_format(column) if column.dtype == pl.String else None
         if text_format == "%d/%m/%Y" and kinds.fits(column, "%m/%d/%Y"):
-            self.notes.append(
-                f"'{column.name}': dates such as {column.drop_nulls()[0]} are read as day/month/year"
-            )
+            self.notes.append(f"'{column.name}': dates such as {column.drop_nulls()[0]} are read as day/month/year")
         parts = kinds.date_features(kinds.as_dates(training, text_format))
         varying = tuple(name for name, values in parts.items() if values.drop_nulls().n_unique() > 1)
         return Column(column.name, "date", text_format, varying)
@@ -270,10 +261,7 @@ class TableEncoder:
 
     def _feature_names(self) -> list[str]:
         numbers = [
-            name
-            for used in self.columns
-            if used.kind in ("number", "date")
-            for name in used.date_parts or (used.name,)
+            name for used in self.columns if used.kind in ("number", "date") for name in used.date_parts or (used.name,)
         ]
         truths = self._names("boolean")
         names = numbers + truths
@@ -293,9 +281,7 @@ class TableEncoder:
 
     def _check_columns(self, table: pl.DataFrame) -> None:
         if not self.columns:
-            raise DataError(
-                "the encoder has not learned anything yet", expected="a call of fit before transform"
-            )
+            raise DataError("the encoder has not learned anything yet", expected="a call of fit before transform")
         known = set(table.columns)
         absent = [column.name for column in self.columns if column.name not in known]
         if not absent:

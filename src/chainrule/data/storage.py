@@ -66,9 +66,7 @@ def read_parts(file: Path, checksum: str) -> dict[str, Any]:
 
     content = _read(file)
     if hashlib.sha256(content).hexdigest() != checksum:
-        raise _damaged(
-            file, f"{len(content):,} bytes whose checksum is not the one that was noted when it was saved"
-        )
+        raise _damaged(file, f"{len(content):,} bytes whose checksum is not the one that was noted when it was saved")
     try:
         foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
         if foreign:

@@ -24,7 +24,7 @@ PARQUET_ENDINGS = (".parquet", ".pq")
 
 
 def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
-    """Read a table from a CSV file (``.csv``, ``.tsv``, ``.txt``, also with ``.gz``) or a Parquet file.
+    r"""Read a table from a CSV file (``.csv``, ``.tsv``, ``.txt``, also with ``.gz``) or a Parquet file.
 
     Found out from the content of a text file: the separator (``,`` ``;`` tab ``|``), the encoding (UTF-8,
     UTF-16, else Windows-1252 or Latin-1), a decimal comma, and the type of every column (see
@@ -40,7 +40,7 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
 
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "flats.csv"
-    >>> _ = file.write_text("size;rent\\n30;410,50\\n45;?\\n")
+    >>> _ = file.write_text("size;rent\n30;410,50\n45;?\n")
     >>> read_table(file).to_dict(as_series=False)
     {'size': [30, 45], 'rent': [410.5, None]}
 
@@ -138,16 +138,13 @@ def _check_file(file: Path) -> None:
     if not file.exists():
         folder = file.parent
         if not folder.is_dir():
-            raise DataError(
-                f"there is no file {file}", given=f"'{file}'", hint=f"there is no folder '{folder}' either"
-            )
+            raise DataError(f"there is no file {file}", given=f"'{file}'", hint=f"there is no folder '{folder}' either")
         known = [f.name for f in folder.iterdir() if f.name.lower().endswith(TEXT_ENDINGS + PARQUET_ENDINGS)]
         raise DataError(
             f"there is no file {file}",
             given=f"'{file}'",
             expected="a CSV or Parquet file",
-            hint=near(file.name, known)
-            or f"the folder '{folder}' holds {quoted(sorted(known)) or 'no table'}",
+            hint=near(file.name, known) or f"the folder '{folder}' holds {quoted(sorted(known)) or 'no table'}",
         )
     if not file.is_file():
         raise DataError(f"{file} is not a file", given=f"'{file}'", expected="a CSV or Parquet file")
@@ -164,9 +161,7 @@ def _read_bytes(file: Path) -> bytes:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{file.name} cannot be read", given=error.strerror, expected="a readable file"
-        ) from error
+        raise DataError(f"{file.name} cannot be read", given=error.strerror, expected="a readable file") from error
     if not content:
         raise DataError(
             f"{file.name} is empty",
@@ -194,16 +189,12 @@ def _read_text(file: Path) -> pl.DataFrame:
     body = text.strip("\n")
     blank_lines = len(text) - len(text.lstrip("\n"))
     if not body.strip():
-        raise DataError(
-            f"{file.name} is empty", given="blank lines", expected="a header line and rows below it"
-        )
+        raise DataError(f"{file.name} is empty", given="blank lines", expected="a header line and rows below it")
     separator = separator_of(body, preferred="\t" if ".tsv" in file.name.lower() else None)
     raw, header_lines = _parse(body, separator, file.name, blank_lines)
 
     def line_of(row: int) -> int:
-        broken = (
-            raw.head(row).select(pl.all().str.count_matches("\n", literal=True).sum()).sum_horizontal().item()
-        )
+        broken = raw.head(row).select(pl.all().str.count_matches("\n", literal=True).sum()).sum_horizontal().item()
         return blank_lines + header_lines + row + int(broken or 0) + 1
 
     return _typed_table(raw, separator, line_of)
@@ -212,9 +203,7 @@ def _read_text(file: Path) -> pl.DataFrame:
 def _typed_table(raw: pl.DataFrame, separator: str, line_of: Callable[[int], int]) -> pl.DataFrame:
     cells = clean(raw)
     commas = cells.select(pl.all().str.contains(",", literal=True).any()).row(0) if separator != "," else ()
-    decimal_comma = any(
-        wants_decimal_comma(cells[:, i], separator) for i, comma in enumerate(commas) if comma
-    )
+    decimal_comma = any(wants_decimal_comma(cells[:, i], separator) for i, comma in enumerate(commas) if comma)
     numbers = {} if decimal_comma else plain_numbers(cells)
     return pl.DataFrame(
         [
@@ -228,9 +217,7 @@ def _parse(text: str, separator: str, name: str, blank_lines: int) -> tuple[pl.D
     try:
         names, header_lines = header_of(text, separator)
     except csv.Error as error:
-        raise DataError(
-            f"the header of {name} cannot be read", given=error, expected="column names"
-        ) from error
+        raise DataError(f"the header of {name} cannot be read", given=error, expected="column names") from error
     _check_names(names, name)
     names = [column or f"column {i}" for i, column in enumerate(names, 1)]
     try:

@@ -129,12 +129,8 @@ def target_from_json(content: dict[str, Any]) -> Target:
         if content["kind"] == "class" and content["dtype"] in DTYPES:
             return LabelCodes(str(content["name"]), tuple(content["classes"]), content["dtype"])
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            "the description of a target is incomplete", given=f"{content}", expected=str(error)
-        ) from error
-    raise RunError(
-        "the description of a target is not known", given=f"{content}", expected="a number or a class"
-    )
+        raise RunError("the description of a target is incomplete", given=f"{content}", expected=str(error)) from error
+    raise RunError("the description of a target is not known", given=f"{content}", expected="a number or a class")
 
 
 def _finite_numbers(column: pl.Series, rows: Rows | None = None) -> NDArray[np.float64]:

@@ -144,8 +144,9 @@ def as_array(node: Node, value: Any, kinds: Kinds) -> np.ndarray[Any, Any]:
             hint="turn labels into integer codes first",
         )
     if node.dtype in ("int", "bool") and array.dtype.kind == "f":
-        if not (array == np.floor(array)).all():
-            raise DTypeError(f"{node.name} takes whole numbers", given=f"{array.flat[np.argmax(array != np.floor(array))]}")
+        broken = array != np.floor(array)
+        if broken.any():
+            raise DTypeError(f"{node.name} takes whole numbers", given=f"{array.flat[np.argmax(broken)]}")
     out = array.astype(kinds.of(node.dtype), copy=False)
     if is_float(node.dtype) and node.attrs.get("distribution"):
         sums = out.astype(np.float64).sum(axis=-1)

@@ -197,8 +197,10 @@ def bind(shape: Shape, actual: tuple[int, ...], sizes: dict[str, int], what: str
         for size, number in zip(shape, actual, strict=True):
             if isinstance(size, Dim) and size.is_name and size.terms[0][0][0] not in sizes:
                 sizes[size.terms[0][0][0]] = number
-        known = [resolve(s, sizes) if isinstance(s, int) or s.names <= sizes.keys() else n
-                 for s, n in zip(shape, actual, strict=True)]
+        known = [
+            resolve(s, sizes) if isinstance(s, int) or s.names <= sizes.keys() else n
+            for s, n in zip(shape, actual, strict=True)
+        ]
         fits = known == list(actual)
     if not fits:
         bound = ", ".join(f"{k} = {v}" for k, v in sizes.items())

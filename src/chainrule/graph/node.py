@@ -92,7 +92,18 @@ class Node:
     Two nodes are equal only when they are the same object; use :func:`chainrule.equal` to compare values.
     """
 
-    __slots__ = ("__weakref__", "attrs", "dtype", "inputs", "name", "op", "origin", "scope", "shape", "source")
+    __slots__ = (
+        "__weakref__",
+        "attrs",
+        "dtype",
+        "inputs",
+        "name",
+        "op",
+        "origin",
+        "scope",
+        "shape",
+        "source",
+    )
     __array_ufunc__ = None  # an ndarray on the left leaves its operators to ours
 
     op: Op
@@ -139,13 +150,31 @@ class Node:
         """The same op on other operands of the same shapes."""
         if all(a is b for a, b in zip(inputs, self.inputs, strict=True)):
             return self
-        return Node(self.op, inputs, self.attrs, self.shape, self.dtype, self.name, self.scope, self.source,
-                    self.origin)
+        return Node(
+            self.op,
+            inputs,
+            self.attrs,
+            self.shape,
+            self.dtype,
+            self.name,
+            self.scope,
+            self.source,
+            self.origin,
+        )
 
     def named(self, name: str | None, scope: Scope | None = None) -> Node:
         """The same quantity under a name."""
-        return Node(self.op, self.inputs, self.attrs, self.shape, self.dtype, name, scope or self.scope,
-                    self.source, self.origin)
+        return Node(
+            self.op,
+            self.inputs,
+            self.attrs,
+            self.shape,
+            self.dtype,
+            name,
+            scope or self.scope,
+            self.source,
+            self.origin,
+        )
 
     # --- what NumPy users expect -------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ FLOATS = ("bfloat16", "float16", "float32", "float64")
 DTYPES = ("bool", "int", "float", *FLOATS)
 
 
-# --- how an op is differentiated ------------------------------------------------------------------------
+# --- how an op is differentiated ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Constant:
 Calculus = Elementwise | Linear | General | Constant
 
 
-# --- how an op is written -------------------------------------------------------------------------------
+# --- how an op is written -------------------------------------------------------------------------
 
 ADD, NEGATIVE, MULTIPLY, MATMUL, POWER, CALL, ATOM = 10, 15, 20, 25, 40, 50, 100
 """Binding strengths, from loose to tight."""
@@ -126,7 +126,7 @@ def infix(text: str, latex: str, strength: int) -> Writer:
     return write
 
 
-# --- facts and test material ----------------------------------------------------------------------------
+# --- facts and test material ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def vocabulary(fn: F) -> F:
     return fn
 
 
-# --- numbers among nodes ----------------------------------------------------------------------------------
+# --- numbers among nodes --------------------------------------------------------------------------
 
 
 def is_float(dtype: str) -> bool:

@@ -35,7 +35,27 @@ class ParametricReLU(Layer):
 
 ACTIVATIONS: Mapping[str, Activation] = {
     name: getattr(ops, name)
-    for name in ["linear", "sigmoid", "tanh", "relu", "leaky_relu", "thresholded_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "swish", "mish", "softplus", "softsign", "hard_sigmoid", "hard_tanh", "softmax", "log_softmax"]
+    for name in [
+        "linear",
+        "sigmoid",
+        "tanh",
+        "relu",
+        "leaky_relu",
+        "thresholded_relu",
+        "elu",
+        "selu",
+        "gelu",
+        "gelu_tanh",
+        "silu",
+        "swish",
+        "mish",
+        "softplus",
+        "softsign",
+        "hard_sigmoid",
+        "hard_tanh",
+        "softmax",
+        "log_softmax",
+    ]
 } | {"parametric_relu": ParametricReLU}
 """The activations by name; ``parametric_relu`` makes a layer, since it has parameters of its own."""
 
@@ -56,9 +76,7 @@ def activation(value: Any) -> Activation:
         return value() if isinstance(value, type) else value  # type: ignore[no-any-return]
     if callable(value):
         return value  # type: ignore[no-any-return]
-    raise ConfigurationError(
-        "not an activation", given=repr(value), expected="a name or a function of a node"
-    )
+    raise ConfigurationError("not an activation", given=repr(value), expected="a name or a function of a node")
 
 
 def activation_name(value: Any) -> str:

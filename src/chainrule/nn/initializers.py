@@ -90,9 +90,7 @@ class Orthogonal(Initializer):
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         if len(shape) < 2:
-            raise ConfigurationError(
-                "an orthogonal start needs a matrix", given=shape, expected="at least two axes"
-            )
+            raise ConfigurationError("an orthogonal start needs a matrix", given=shape, expected="at least two axes")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
         q = q * np.sign(np.diag(r))
@@ -143,9 +141,7 @@ def initializer(value: Any, default: str = "glorot_uniform") -> Initializer | Ca
         return Constant(float(value))
     if callable(value):
         return value  # type: ignore[no-any-return]
-    raise ConfigurationError(
-        "not an initializer", given=repr(value), expected="a name, a number or a function"
-    )
+    raise ConfigurationError("not an initializer", given=repr(value), expected="a name, a number or a function")
 
 
 def initial_value(shape: tuple[int, ...], chosen: Any, seed: int, index: int) -> Array:

@@ -58,9 +58,7 @@ class Dense(Layer):
         """Make W and b for inputs of the size of x's last axis."""
         width = self.width_of(x)
         if self.input_dim not in (None, width):
-            raise ConfigurationError(
-                "input_dim is not the width of the input", given=self.input_dim, expected=width
-            )
+            raise ConfigurationError("input_dim is not the width of the input", given=self.input_dim, expected=width)
         self.parameter("W", (width, self.units), self.kernel_initializer)
         if self.use_bias:
             self.parameter("b", (self.units,), self.bias_initializer)

@@ -212,6 +212,4 @@ def loss(value: Any) -> Loss:
         known = next((known for known in LOSSES.values() if known.function is inner), None)
         name = known.name if known else str(getattr(inner, "__name__", "loss"))
         return Loss(name, value, known.labels if known else "any", known.output if known else None)
-    raise ConfigurationError(
-        "not a loss", given=repr(value), expected="a name or a function (y_hat, y) → node"
-    )
+    raise ConfigurationError("not a loss", given=repr(value), expected="a name or a function (y_hat, y) → node")

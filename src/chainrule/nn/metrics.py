@@ -40,6 +40,4 @@ def metric(value: Any) -> tuple[str, Metric]:
         return value, METRICS[value]
     if callable(value):
         return str(getattr(value, "__name__", "metric")), value
-    raise ConfigurationError(
-        "not a metric", given=repr(value), expected="a name or a function (y_hat, y) → node"
-    )
+    raise ConfigurationError("not a metric", given=repr(value), expected="a name or a function (y_hat, y) → node")

@@ -6,4 +6,16 @@ from chainrule.notation.text import Names, Symbol, latex, text, unique_names, wr
 
 VIEWS.update(text=text, latex=latex)
 
-__all__ = ["Line", "Names", "Section", "Sheet", "Symbol", "latex", "line", "section", "text", "unique_names", "write"]
+__all__ = [
+    "Line",
+    "Names",
+    "Section",
+    "Sheet",
+    "Symbol",
+    "latex",
+    "line",
+    "section",
+    "text",
+    "unique_names",
+    "write",
+]

@@ -16,10 +16,40 @@ from chainrule.graph.op import ATOM, Piece
 LARGE = 24
 """A part of at least so many characters is not written twice."""
 
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
-).split()
+_GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "pi",
+    "rho",
+    "sigma",
+    "tau",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+    "Gamma",
+    "Delta",
+    "Theta",
+    "Lambda",
+    "Xi",
+    "Pi",
+    "Sigma",
+    "Phi",
+    "Psi",
+    "Omega",
+]
 _LETTERS = dict(zip("αβγδεζηθικλμνξπρστφχψωΓΔΘΛΞΠΣΦΨΩ", _GREEK, strict=True))
 
 
@@ -68,8 +98,7 @@ class Symbol:
             out += f"_{{{below}}}" if len(below) == 1 or below.isdigit() else f"_{{\\mathrm{{{below}}}}}"
         if self.layer:
             number = self.layer if self.layer.isdigit() else f"\\mathrm{{{self.layer}}}"
-            out = f"{{{d}{out}^{{[{number}]}}}}"  # braces, so that a power or a transpose can follow
-            return out
+            return f"{{{d}{out}^{{[{number}]}}}}"  # braces, so that a power or a transpose can follow
         return d + out
 
     def written(self, latex: bool) -> str:
@@ -91,7 +120,10 @@ def unique_names(nodes: Iterable[Node]) -> Names:
     ranks: dict[tuple[str, str], int] = {}
     out: Names = {}
     for node in nodes:
-        key = (str(node.name), order[node.scope] if node.scope is not None and node.op.name != "constant" else "")
+        key = (
+            str(node.name),
+            order[node.scope] if node.scope is not None and node.op.name != "constant" else "",
+        )
         ranks[key] = ranks.get(key, 0) + 1
         out[node] = Symbol(*key, ranks[key])
     return out

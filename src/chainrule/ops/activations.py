@@ -7,7 +7,6 @@ value and derivative stay finite at logits of ±10⁴ in float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,18 @@ import scipy
 
 from chainrule.errors import ConfigurationError
 from chainrule.graph.node import Node
-from chainrule.graph.op import CALL, NOWHERE, Case, Facts, General, Op, Piece, Writer, declare, function, lift, vocabulary
+from chainrule.graph.op import (
+    NOWHERE,
+    Case,
+    Facts,
+    General,
+    Op,
+    Writer,
+    declare,
+    function,
+    lift,
+    vocabulary,
+)
 from chainrule.ops.choice import indicator, where
 from chainrule.ops.elementwise import BIG, elementwise, first_dtype, same_float
 from chainrule.ops.functions import erf, exp, tanh
@@ -46,51 +56,77 @@ def linear(x: Any) -> Node:
 
 
 sigmoid = elementwise(
-    "sigmoid", "y = 1 / (1 + e^−x)",
-    _sigmoid, lambda y, x: y * (1 - y),
-    function("σ", r"\sigma"), lambda x: scipy.special.expit(x), facts=Facts((0, 1), True, "both", True),
+    "sigmoid",
+    "y = 1 / (1 + e^−x)",
+    _sigmoid,
+    lambda y, x: y * (1 - y),
+    function("σ", r"\sigma"),
+    lambda x: scipy.special.expit(x),
+    facts=Facts((0, 1), True, "both", True),
 )
 softplus = elementwise(
-    "softplus", "y = ln(1 + e^x)  (Dugas et al. 2001)",
-    _softplus, lambda y, x: sigmoid(x),
-    function("softplus"), lambda x: np.logaddexp(x, 0), facts=Facts((0, INF), True, "left", True),
+    "softplus",
+    "y = ln(1 + e^x)  (Dugas et al. 2001)",
+    _softplus,
+    lambda y, x: sigmoid(x),
+    function("softplus"),
+    lambda x: np.logaddexp(x, 0),
+    facts=Facts((0, INF), True, "left", True),
 )
 relu = elementwise(
-    "relu", "y = max(0, x)  (Nair and Hinton 2010)",
-    lambda xp, x: xp.maximum(x, 0), lambda y, x: indicator(x > 0),
-    _named("ReLU"), lambda x: np.where(x > 0, x, 0), facts=Facts((0, INF), True, "left", False),
-    not_differentiable="at 0; 0 is taken", gate="max: routes",
+    "relu",
+    "y = max(0, x)  (Nair and Hinton 2010)",
+    lambda xp, x: xp.maximum(x, 0),
+    lambda y, x: indicator(x > 0),
+    _named("ReLU"),
+    lambda x: np.where(x > 0, x, 0),
+    facts=Facts((0, INF), True, "left", False),
+    not_differentiable="at 0; 0 is taken",
+    gate="max: routes",
 )
 leaky_relu = elementwise(
-    "leaky_relu", "y = x for x > 0, a x below, a = negative_slope  (Maas et al. 2013)",
+    "leaky_relu",
+    "y = x for x > 0, a x below, a = negative_slope  (Maas et al. 2013)",
     lambda xp, x, negative_slope=0.01: xp.where(x > 0, x, negative_slope * x),
     lambda y, x, negative_slope=0.01: where(x > 0, 1.0, negative_slope),
-    _named("LeakyReLU"), lambda x, negative_slope=0.01: np.maximum(x, 0) + negative_slope * np.minimum(x, 0),
-    facts=Facts((-INF, INF), True, "nowhere", False), not_differentiable="at 0; the left slope is taken",
+    _named("LeakyReLU"),
+    lambda x, negative_slope=0.01: np.maximum(x, 0) + negative_slope * np.minimum(x, 0),
+    facts=Facts((-INF, INF), True, "nowhere", False),
+    not_differentiable="at 0; the left slope is taken",
 )
 parametric_relu = elementwise(
-    "parametric_relu", "y = x for x > 0, α x below, with α learned  (He et al. 2015)",
+    "parametric_relu",
+    "y = x for x > 0, α x below, with α learned  (He et al. 2015)",
     lambda xp, x, alpha: xp.where(x > 0, x, alpha * x),
     (lambda y, x, alpha: where(x > 0, 1.0, alpha), lambda y, x, alpha: where(x > 0, 0.0, x)),
-    _named("PReLU"), lambda x, alpha: np.maximum(x, 0) + alpha * np.minimum(x, 0),
-    facts=Facts((-INF, INF), False, "nowhere", False), not_differentiable="at 0; the left slope is taken",
+    _named("PReLU"),
+    lambda x, alpha: np.maximum(x, 0) + alpha * np.minimum(x, 0),
+    facts=Facts((-INF, INF), False, "nowhere", False),
+    not_differentiable="at 0; the left slope is taken",
 )
 thresholded_relu = elementwise(
-    "thresholded_relu", "y = x for x > θ, 0 below, θ = theta  (Konda et al. 2014)",
+    "thresholded_relu",
+    "y = x for x > θ, 0 below, θ = theta  (Konda et al. 2014)",
     lambda xp, x, theta=1.0: xp.where(x > theta, x, xp.zeros_like(x)),
     lambda y, x, theta=1.0: indicator(x > theta),
-    _named("ThresholdedReLU"), lambda x, theta=1.0: x * (x > theta),
-    facts=Facts((0, INF), True, "left", False), not_differentiable="at θ, where it jumps; 0 is taken",
+    _named("ThresholdedReLU"),
+    lambda x, theta=1.0: x * (x > theta),
+    facts=Facts((0, INF), True, "left", False),
+    not_differentiable="at θ, where it jumps; 0 is taken",
 )
 elu = elementwise(
-    "elu", "y = x for x > 0, a (e^x − 1) below, a = alpha  (Clevert et al. 2016)",
+    "elu",
+    "y = x for x > 0, a (e^x − 1) below, a = alpha  (Clevert et al. 2016)",
     lambda xp, x, alpha=1.0: xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0))),
     lambda y, x, alpha=1.0: where(x > 0, 1.0, y + alpha),
-    _named("ELU"), lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(np.minimum(x, 0)) - 1)),
-    facts=Facts((-1, INF), True, "left", False), not_differentiable="at 0 for a ≠ 1; the left slope is taken",
+    _named("ELU"),
+    lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(np.minimum(x, 0)) - 1)),
+    facts=Facts((-1, INF), True, "left", False),
+    not_differentiable="at 0 for a ≠ 1; the left slope is taken",
 )
 selu = elementwise(
-    "selu", "y = 1.0507 · ELU(x) with a = 1.6733  (Klambauer et al. 2017)",
+    "selu",
+    "y = 1.0507 · ELU(x) with a = 1.6733  (Klambauer et al. 2017)",
     lambda xp, x: SELU_SCALE * xp.where(x > 0, x, SELU_ALPHA * xp.expm1(xp.minimum(x, 0))),
     lambda y, x: where(x > 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA),
     _named("SELU"),
@@ -99,13 +135,17 @@ selu = elementwise(
     not_differentiable="at 0; the left slope is taken",
 )
 gelu = elementwise(
-    "gelu", "y = x Φ(x), Φ the normal distribution function  (Hendrycks and Gimpel 2016)",
+    "gelu",
+    "y = x Φ(x), Φ the normal distribution function  (Hendrycks and Gimpel 2016)",
     lambda xp, x: 0.5 * x * (1 + xp.erf(x * math.sqrt(0.5))),
     lambda y, x: 0.5 * (1 + erf(x * math.sqrt(0.5))) + x * exp(-0.5 * x * x) / math.sqrt(2 * math.pi),
-    _named("GELU"), lambda x: x * scipy.special.ndtr(x), facts=Facts((-0.16997, INF), False, "left", True),
+    _named("GELU"),
+    lambda x: x * scipy.special.ndtr(x),
+    facts=Facts((-0.16997, INF), False, "left", True),
 )
 gelu_tanh = elementwise(
-    "gelu_tanh", "y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))), the usual approximation of GELU",
+    "gelu_tanh",
+    "y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))), the usual approximation of GELU",
     lambda xp, x: 0.5 * x * (1 + xp.tanh(GELU_SLOPE * (x + 0.044715 * x * x * x))),
     lambda y, x: _gelu_tanh_slope(x),
     _named("GELUtanh"),
@@ -113,33 +153,50 @@ gelu_tanh = elementwise(
     facts=Facts((-0.17004, INF), False, "left", True),
 )
 silu = elementwise(
-    "silu", "y = x σ(x), also called swish  (Elfwing et al. 2018; Ramachandran et al. 2017)",
+    "silu",
+    "y = x σ(x), also called swish  (Elfwing et al. 2018; Ramachandran et al. 2017)",
     lambda xp, x: x * _sigmoid(xp, x),
     lambda y, x: sigmoid(x) * (1 + x * (1 - sigmoid(x))),
-    _named("SiLU"), lambda x: x * scipy.special.expit(x), facts=Facts((-0.27847, INF), False, "left", True),
+    _named("SiLU"),
+    lambda x: x * scipy.special.expit(x),
+    facts=Facts((-0.27847, INF), False, "left", True),
 )
 mish = elementwise(
-    "mish", "y = x tanh(softplus(x))  (Misra 2019)",
+    "mish",
+    "y = x tanh(softplus(x))  (Misra 2019)",
     lambda xp, x: x * xp.tanh(_softplus(xp, x)),
     lambda y, x: tanh(softplus(x)) + x * sigmoid(x) * (1 - tanh(softplus(x)) * tanh(softplus(x))),
-    _named("Mish"), lambda x: x * np.tanh(np.logaddexp(x, 0)), facts=Facts((-0.30885, INF), False, "left", True),
+    _named("Mish"),
+    lambda x: x * np.tanh(np.logaddexp(x, 0)),
+    facts=Facts((-0.30885, INF), False, "left", True),
 )
 softsign = elementwise(
-    "softsign", "y = x / (1 + |x|)  (Turian et al. 2009)",
-    lambda xp, x: x / (1 + xp.abs(x)), lambda y, x: 1 / (1 + abs(x)) ** 2,
-    function("softsign"), lambda x: np.sign(x) * (1 - 1 / (1 + np.abs(x))),
+    "softsign",
+    "y = x / (1 + |x|)  (Turian et al. 2009)",
+    lambda xp, x: x / (1 + xp.abs(x)),
+    lambda y, x: 1 / (1 + abs(x)) ** 2,
+    function("softsign"),
+    lambda x: np.sign(x) * (1 - 1 / (1 + np.abs(x))),
     facts=Facts((-1, 1), True, "both", False),
 )
 hard_sigmoid = elementwise(
-    "hard_sigmoid", "y = (x + 3)/6, limited to [0, 1]  (as in Keras 3 and PyTorch)",
-    lambda xp, x: xp.minimum(xp.maximum(x / 6 + 0.5, 0), 1), lambda y, x: indicator(abs(x) < 3) / 6,
-    _named("HardSigmoid"), lambda x: np.clip((x + 3) / 6, 0, 1), facts=Facts((0, 1), True, "both", False),
+    "hard_sigmoid",
+    "y = (x + 3)/6, limited to [0, 1]  (as in Keras 3 and PyTorch)",
+    lambda xp, x: xp.minimum(xp.maximum(x / 6 + 0.5, 0), 1),
+    lambda y, x: indicator(abs(x) < 3) / 6,
+    _named("HardSigmoid"),
+    lambda x: np.clip((x + 3) / 6, 0, 1),
+    facts=Facts((0, 1), True, "both", False),
     not_differentiable="at ±3; 0 is taken",
 )
 hard_tanh = elementwise(
-    "hard_tanh", "y = x, limited to [−1, 1]",
-    lambda xp, x: xp.minimum(xp.maximum(x, -1), 1), lambda y, x: indicator(abs(x) < 1),
-    _named("HardTanh"), lambda x: np.clip(x, -1, 1), facts=Facts((-1, 1), True, "both", False),
+    "hard_tanh",
+    "y = x, limited to [−1, 1]",
+    lambda xp, x: xp.minimum(xp.maximum(x, -1), 1),
+    lambda y, x: indicator(abs(x) < 1),
+    _named("HardTanh"),
+    lambda x: np.clip(x, -1, 1),
+    facts=Facts((-1, 1), True, "both", False),
     not_differentiable="at ±1; 0 is taken",
 )
 
@@ -149,7 +206,7 @@ def _gelu_tanh_slope(x: Node) -> Node:
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (GELU_SLOPE * (1 + 3 * 0.044715 * x * x))
 
 
-# --- over an axis -------------------------------------------------------------------------------------------
+# --- over an axis ---------------------------------------------------------------------------------
 
 
 def _softmax(xp: Any, x: Any, axis: int) -> Any:
@@ -201,19 +258,32 @@ def _over_axis(name: str, doc: str, forward: Any, reverse: Any, tangent: Any, te
 
 
 SOFTMAX = _over_axis(
-    "softmax", "s_i = e^(z_i) / Σ_j e^(z_j)", _softmax, _softmax_rule, _softmax_rule, "softmax",
+    "softmax",
+    "s_i = e^(z_i) / Σ_j e^(z_j)",
+    _softmax,
+    _softmax_rule,
+    _softmax_rule,
+    "softmax",
     lambda x, axis: scipy.special.softmax(x, axis=axis),
 )
 LOG_SOFTMAX = _over_axis(
-    "log_softmax", "ln s_i = z_i − ln Σ_j e^(z_j)", _log_softmax, _log_softmax_reverse, _log_softmax_forward,
-    "log softmax", lambda x, axis: scipy.special.log_softmax(x, axis=axis),
+    "log_softmax",
+    "ln s_i = z_i − ln Σ_j e^(z_j)",
+    _log_softmax,
+    _log_softmax_reverse,
+    _log_softmax_forward,
+    "log softmax",
+    lambda x, axis: scipy.special.log_softmax(x, axis=axis),
 )
 
 
 def _axis_of(x: Node, axis: int, name: str) -> int:
     if not x.shape:
-        raise ConfigurationError(f"{name} needs an axis to run over", given=f"a single number, {x!r}",
-                                 hint="over one number the result would always be 1")
+        raise ConfigurationError(
+            f"{name} needs an axis to run over",
+            given=f"a single number, {x!r}",
+            hint="over one number the result would always be 1",
+        )
     if not -x.ndim <= axis < x.ndim:
         raise ConfigurationError(f"{name}: there is no axis {axis}", given=f"{x!r}")
     return axis % x.ndim

@@ -11,6 +11,7 @@ from chainrule.graph.op import ABSENT, ADD, MULTIPLY, NEGATIVE, Constant, Op, Pi
 from chainrule.ops.elementwise import elementwise, numeric
 from chainrule.ops.leaves import constant
 
+
 def _write_add(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     a, b = args
     if b.strength == NEGATIVE and b.text.startswith(("−", "-")):
@@ -38,6 +39,7 @@ def _write_multiply(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
 
 
 def write_divide(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    """a/b on one line, a fraction in LaTeX."""
     a, b = args
     if latex:
         return Piece(f"\\frac{{{a.text}}}{{{b.text}}}", MULTIPLY)
@@ -45,48 +47,85 @@ def write_divide(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
 
 
 add = elementwise(
-    "add", "y = a + b",
-    lambda xp, a, b: xp.add(a, b), (lambda y, a, b: constant(1.0), lambda y, a, b: constant(1.0)),
-    _write_add, lambda a, b: a + b, gate="add: distributes", prepare=numeric,
+    "add",
+    "y = a + b",
+    lambda xp, a, b: xp.add(a, b),
+    (lambda y, a, b: constant(1.0), lambda y, a, b: constant(1.0)),
+    _write_add,
+    lambda a, b: a + b,
+    gate="add: distributes",
+    prepare=numeric,
 )
 subtract = elementwise(
-    "subtract", "y = a − b",
-    lambda xp, a, b: xp.subtract(a, b), (lambda y, a, b: constant(1.0), lambda y, a, b: constant(-1.0)),
-    _write_subtract, lambda a, b: a - b, gate="add: distributes", prepare=numeric,
+    "subtract",
+    "y = a − b",
+    lambda xp, a, b: xp.subtract(a, b),
+    (lambda y, a, b: constant(1.0), lambda y, a, b: constant(-1.0)),
+    _write_subtract,
+    lambda a, b: a - b,
+    gate="add: distributes",
+    prepare=numeric,
 )
 multiply = elementwise(
-    "multiply", "y = a · b",
-    lambda xp, a, b: xp.multiply(a, b), (lambda y, a, b: b, lambda y, a, b: a),
-    _write_multiply, lambda a, b: a * b, gate="multiply: swaps", prepare=numeric,
+    "multiply",
+    "y = a · b",
+    lambda xp, a, b: xp.multiply(a, b),
+    (lambda y, a, b: b, lambda y, a, b: a),
+    _write_multiply,
+    lambda a, b: a * b,
+    gate="multiply: swaps",
+    prepare=numeric,
 )
 divide = elementwise(
-    "divide", "y = a / b",
-    lambda xp, a, b: xp.true_divide(a, b), (lambda y, a, b: 1 / b, lambda y, a, b: -y / b),
-    write_divide, lambda a, b: a / b,
-    not_differentiable="at b = 0", domain=(0.5, 2.0), extremes=ABSENT, gate="divide: swaps",
+    "divide",
+    "y = a / b",
+    lambda xp, a, b: xp.true_divide(a, b),
+    (lambda y, a, b: 1 / b, lambda y, a, b: -y / b),
+    write_divide,
+    lambda a, b: a / b,
+    not_differentiable="at b = 0",
+    domain=(0.5, 2.0),
+    extremes=ABSENT,
+    gate="divide: swaps",
 )
 negative = elementwise(
-    "negative", "y = −x",
-    lambda xp, x: xp.negative(x), lambda y, x: constant(-1.0),
-    _write_negative, lambda x: -x, gate="flips the sign", prepare=numeric,
+    "negative",
+    "y = −x",
+    lambda xp, x: xp.negative(x),
+    lambda y, x: constant(-1.0),
+    _write_negative,
+    lambda x: -x,
+    gate="flips the sign",
+    prepare=numeric,
 )
 
 
 abs_ = elementwise(
-    "abs", "y = |x|",
-    lambda xp, x: xp.abs(x), lambda y, x: sign(x),
+    "abs",
+    "y = |x|",
+    lambda xp, x: xp.abs(x),
+    lambda y, x: sign(x),
     lambda node, args, latex: Piece(f"\\left|{args[0].text}\\right|" if latex else f"|{args[0].text}|"),
-    np.abs, not_differentiable="at 0; 0 is taken", prepare=numeric,
+    np.abs,
+    not_differentiable="at 0; 0 is taken",
+    prepare=numeric,
 )
 sign: Op = elementwise(
-    "sign", "y = −1, 0 or 1, as x is negative, zero or positive",
-    lambda xp, x: xp.sign(x), Constant("sign is constant on both sides of 0"),
-    function("sign"), np.sign, not_differentiable="at 0; 0 is taken", prepare=numeric,
+    "sign",
+    "y = −1, 0 or 1, as x is negative, zero or positive",
+    lambda xp, x: xp.sign(x),
+    Constant("sign is constant on both sides of 0"),
+    function("sign"),
+    np.sign,
+    not_differentiable="at 0; 0 is taken",
+    prepare=numeric,
 )
 floor = elementwise(
-    "floor", "y = the largest whole number ≤ x",
-    lambda xp, x: xp.floor(x), Constant("floor is constant between whole numbers"),
-    lambda node, args, latex: Piece(
-        f"\\left\\lfloor {args[0].text} \\right\\rfloor" if latex else f"⌊{args[0].text}⌋"),
-    np.floor, not_differentiable="at whole numbers; 0 is taken",
+    "floor",
+    "y = the largest whole number ≤ x",
+    lambda xp, x: xp.floor(x),
+    Constant("floor is constant between whole numbers"),
+    lambda node, args, latex: Piece(f"\\left\\lfloor {args[0].text} \\right\\rfloor" if latex else f"⌊{args[0].text}⌋"),
+    np.floor,
+    not_differentiable="at whole numbers; 0 is taken",
 )

@@ -8,18 +8,39 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph.node import Node
-from chainrule.graph.op import ABSENT, Case, Constant, Linear, Op, Piece, Writer, declare, function, infix, lift, same_kind, vocabulary
+from chainrule.graph.op import (
+    ABSENT,
+    Case,
+    Constant,
+    Linear,
+    Op,
+    Piece,
+    Writer,
+    declare,
+    function,
+    infix,
+    lift,
+    same_kind,
+    vocabulary,
+)
 from chainrule.ops.casting import cast
 from chainrule.ops.elementwise import broadcast_shape, elementwise, numeric
 from chainrule.ops.leaves import constant
 
+
 def _comparison(name: str, doc: str, text: str, latex: str, fn: str) -> Op:
     return elementwise(
-        name, doc,
-        lambda xp, a, b: getattr(xp, fn)(a, b), Constant("true and false do not change gradually"),
-        infix(text, latex, 5), getattr(np, fn),
-        arity=2, not_differentiable="where a = b; 0 is taken",
-        dtype=lambda inputs, attrs: "bool", prepare=same_kind, gate="blocks",
+        name,
+        doc,
+        lambda xp, a, b: getattr(xp, fn)(a, b),
+        Constant("true and false do not change gradually"),
+        infix(text, latex, 5),
+        getattr(np, fn),
+        arity=2,
+        not_differentiable="where a = b; 0 is taken",
+        dtype=lambda inputs, attrs: "bool",
+        prepare=same_kind,
+        gate="blocks",
     )
 
 
@@ -37,20 +58,28 @@ def _boolean(inputs: Sequence[Node]) -> tuple[Node, ...]:
 
 def _logical(name: str, doc: str, write: Writer, fn: str, arity: int = 2) -> Op:
     return elementwise(
-        name, doc,
-        lambda xp, *args: getattr(xp, fn)(*args), Constant("true and false do not change gradually"),
-        write, getattr(np, fn),
-        arity=arity, not_differentiable="at the change; 0 is taken",
-        dtype=lambda inputs, attrs: "bool", prepare=_boolean, gate="blocks",
+        name,
+        doc,
+        lambda xp, *args: getattr(xp, fn)(*args),
+        Constant("true and false do not change gradually"),
+        write,
+        getattr(np, fn),
+        arity=arity,
+        not_differentiable="at the change; 0 is taken",
+        dtype=lambda inputs, attrs: "bool",
+        prepare=_boolean,
+        gate="blocks",
     )
 
 
 logical_and = _logical("logical_and", "y = a and b", infix("∧", r"\wedge", 4), "logical_and")
 logical_or = _logical("logical_or", "y = a or b", infix("∨", r"\vee", 3), "logical_or")
 logical_not = _logical(
-    "logical_not", "y = not x",
+    "logical_not",
+    "y = not x",
     lambda node, args, latex: Piece((r"\neg " if latex else "¬") + args[0].at_least(50, latex), 50),
-    "logical_not", arity=1,
+    "logical_not",
+    arity=1,
 )
 
 
@@ -101,18 +130,26 @@ where = declare(
 
 
 maximum = elementwise(
-    "maximum", "y = the larger of a and b",
+    "maximum",
+    "y = the larger of a and b",
     lambda xp, a, b: xp.maximum(a, b),
     (lambda y, a, b: indicator(a >= b), lambda y, a, b: indicator(a < b)),
-    function("max", r"\max"), np.maximum,
-    not_differentiable="where a = b; the first operand takes the gradient", gate="max: routes", prepare=numeric,
+    function("max", r"\max"),
+    np.maximum,
+    not_differentiable="where a = b; the first operand takes the gradient",
+    gate="max: routes",
+    prepare=numeric,
 )
 minimum = elementwise(
-    "minimum", "y = the smaller of a and b",
+    "minimum",
+    "y = the smaller of a and b",
     lambda xp, a, b: xp.minimum(a, b),
     (lambda y, a, b: indicator(a <= b), lambda y, a, b: indicator(a > b)),
-    function("min", r"\min"), np.minimum,
-    not_differentiable="where a = b; the first operand takes the gradient", gate="min: routes", prepare=numeric,
+    function("min", r"\min"),
+    np.minimum,
+    not_differentiable="where a = b; the first operand takes the gradient",
+    gate="min: routes",
+    prepare=numeric,
 )
 
 

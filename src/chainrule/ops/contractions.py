@@ -189,12 +189,16 @@ def einsum(spec: str, *operands: Any) -> Node:
     if not all(c.isalpha() or c == "," for c in left + result):
         raise ConfigurationError("einsum: not a letter", given=spec, expected="such as 'ij,jk->ik'")
     if len(terms) != len(nodes):
-        raise ConfigurationError("einsum: one group of letters for every operand", given=f"{spec} for {len(nodes)} operands")
+        raise ConfigurationError(
+            "einsum: one group of letters for every operand", given=f"{spec} for {len(nodes)} operands"
+        )
     if not arrow:
         result = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
     for letter in result:
         if letter not in left or result.count(letter) > 1:
-            raise ConfigurationError(f"einsum: the result's letter {letter} must occur once, and in an operand", given=spec)
+            raise ConfigurationError(
+                f"einsum: the result's letter {letter} must occur once, and in an operand", given=spec
+            )
     for letters, node in zip(terms, nodes, strict=True):
         if len(letters) != node.ndim:
             raise misfit(f"einsum {spec}", nodes, expected=f"one letter for every axis, not '{letters}' for {node!r}")

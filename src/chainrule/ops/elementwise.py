@@ -5,35 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from chainrule.graph.dim import Shape, broadcast
 from chainrule.graph.node import Node
 from chainrule.graph.op import (
     ABSENT,
-    ADD,
-    MULTIPLY,
-    NEGATIVE,
     NOWHERE,
-    POWER,
     Case,
     Constant,
     Elementwise,
-    Linear,
     Op,
-    Piece,
     Writer,
     declare,
-    function,
-    infix,
     is_float,
-    lift,
     misfit,
     same_kind,
-    vocabulary,
 )
 from chainrule.ops.casting import cast
-from chainrule.ops.leaves import constant
 
 Partial = Callable[..., Node | None]
 BIG = (-1e4, -30.0, -1.0, -0.0, 0.0, 1.0, 30.0, 1e4)
@@ -96,8 +83,9 @@ def elementwise(
     else:
         calculus = Elementwise(partials if isinstance(partials, tuple) else (partials,))
         arity = len(calculus.partials)
-    shapes: tuple[tuple[Any, ...], ...] = (((2, 3),),) if arity == 1 else (
-        ((2, 3),) * arity, ((2, 3), (3,))[:arity], ((2, 1), (4, 2, 3))[:arity])
+    shapes: tuple[tuple[Any, ...], ...] = (
+        (((2, 3),),) if arity == 1 else (((2, 3),) * arity, ((2, 3), (3,))[:arity], ((2, 1), (4, 2, 3))[:arity])
+    )
     return declare(
         Op(
             name=name,

@@ -75,11 +75,16 @@ STATE = _leaf("state", "Numbers that a training step hands to the next one.")
 
 def check_dtype(dtype: str) -> str:
     """A kind of number by its name; NumPy's names are understood."""
-    word = {"int32": "int", "int64": "int", "double": "float64"}.get(str(np.dtype(dtype)) if not isinstance(dtype, str) else dtype,
-                                                                     dtype)
+    word = {"int32": "int", "int64": "int", "double": "float64"}.get(
+        str(np.dtype(dtype)) if not isinstance(dtype, str) else dtype, dtype
+    )
     if word not in DTYPES:
-        raise DTypeError("no such kind of number", given=repr(dtype), expected=", ".join(DTYPES),
-                         hint=near(str(dtype), DTYPES))
+        raise DTypeError(
+            "no such kind of number",
+            given=repr(dtype),
+            expected=", ".join(DTYPES),
+            hint=near(str(dtype), DTYPES),
+        )
     return str(word)
 
 
@@ -137,7 +142,7 @@ def state(name: str, shape: Any, dtype: str = "float", initial: float = 0.0) -> 
     return _named_leaf(STATE, name, shape, dtype, initial=float(initial))
 
 
-# --- constants ------------------------------------------------------------------------------------------
+# --- constants ------------------------------------------------------------------------------------
 
 
 def number_text(value: float, latex: bool = False) -> str:
@@ -209,7 +214,7 @@ def constant(value: Any, name: str | None = None, dtype: str | None = None) -> N
     return CONSTANT.make((), {"value": array, "dtype": kind}, name)
 
 
-# --- sizes ------------------------------------------------------------------------------------------------
+# --- sizes ----------------------------------------------------------------------------------------
 
 
 def _write_size(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
@@ -276,7 +281,7 @@ def eye(n: Any) -> Node:
     return EYE.make((), {"size": as_size(n)})
 
 
-# --- the identity, with something said about it --------------------------------------------------------------
+# --- the identity, with something said about it ---------------------------------------------------
 
 
 def _same_shape(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:

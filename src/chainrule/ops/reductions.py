@@ -148,12 +148,15 @@ def _reduce(op: Op, x: Any, axis: Axis, keepdims: bool) -> Node:
 
 
 SUM = _reduction(
-    "sum", "Σ x over axes",
+    "sum",
+    "Σ x over axes",
     lambda xp, x, axes, keepdims: xp.sum(x, axis=axes, keepdims=keepdims, dtype=x.dtype),
     Linear(lambda g, node, k: expand(g, node)),
     _write_reduction("Σ", r"\sum"),
     lambda x, axes, keepdims: np.sum(x, axis=axes, keepdims=keepdims),
-    gate="add: distributes", structure="rows of ones", prepare=_float_or_int,
+    gate="add: distributes",
+    structure="rows of ones",
+    prepare=_float_or_int,
 )
 
 
@@ -174,21 +177,27 @@ def _extreme_forward(tangents: Sequence[Node | None], node: Node) -> Node:
 
 
 MAX = _reduction(
-    "max", "the largest x over axes",
+    "max",
+    "the largest x over axes",
     lambda xp, x, axes, keepdims: xp.max(x, axis=axes, keepdims=keepdims),
     General(_extreme_reverse, _extreme_forward),
     _write_reduction("max", r"\max"),
     lambda x, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims),
-    gate="max: routes", structure="selects one", not_differentiable="at ties; the gradient is shared equally",
+    gate="max: routes",
+    structure="selects one",
+    not_differentiable="at ties; the gradient is shared equally",
     prepare=_float_or_int,
 )
 MIN = _reduction(
-    "min", "the smallest x over axes",
+    "min",
+    "the smallest x over axes",
     lambda xp, x, axes, keepdims: xp.min(x, axis=axes, keepdims=keepdims),
     General(_extreme_reverse, _extreme_forward),
     _write_reduction("min", r"\min"),
     lambda x, axes, keepdims: np.min(x, axis=axes, keepdims=keepdims),
-    gate="min: routes", structure="selects one", not_differentiable="at ties; the gradient is shared equally",
+    gate="min: routes",
+    structure="selects one",
+    not_differentiable="at ties; the gradient is shared equally",
     prepare=_float_or_int,
 )
 
@@ -205,7 +214,8 @@ def _logsumexp_weights(node: Node) -> Node:
 
 
 LOGSUMEXP = _reduction(
-    "logsumexp", "ln Σ e^x over axes, without overflow",
+    "logsumexp",
+    "ln Σ e^x over axes, without overflow",
     _logsumexp,
     General(
         lambda g, node, k: expand(g, node) * _logsumexp_weights(node),
@@ -213,7 +223,9 @@ LOGSUMEXP = _reduction(
     ),
     _write_reduction("logsumexp", r"\log\sum\exp"),
     lambda x, axes, keepdims: scipy.special.logsumexp(x, axis=axes, keepdims=keepdims),
-    gate="soft max: shares", structure="rows of softmax weights", extremes=(-1e4, -1.0, 0.0, 1.0, 1e4),
+    gate="soft max: shares",
+    structure="rows of softmax weights",
+    extremes=(-1e4, -1.0, 0.0, 1.0, 1e4),
 )
 
 
@@ -232,7 +244,8 @@ def _other_factors(node: Node) -> Node:
 
 
 PROD = _reduction(
-    "prod", "Π x over axes",
+    "prod",
+    "Π x over axes",
     lambda xp, x, axes, keepdims: xp.prod(x, axis=axes, keepdims=keepdims),
     General(
         lambda g, node, k: expand(g, node) * _other_factors(node),
@@ -240,7 +253,8 @@ PROD = _reduction(
     ),
     _write_reduction("Π", r"\prod"),
     lambda x, axes, keepdims: np.prod(x, axis=axes, keepdims=keepdims),
-    gate="multiply: swaps", structure="rows of products",
+    gate="multiply: swaps",
+    structure="rows of products",
     cases=(  # the rule is written for one axis; the function below reduces several one after the other
         Case(((2, 3),), {"axes": (1,), "keepdims": True}),
         Case(((4, 2, 3),), {"axes": (0,), "keepdims": False}),
@@ -300,7 +314,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     return _reduce(LOGSUMEXP, x, axis, keepdims)
 
 
-# --- positions -------------------------------------------------------------------------------------------------
+# --- positions ------------------------------------------------------------------------------------
 
 
 def _position(name: str, doc: str, fn: str) -> Op:
@@ -317,7 +331,8 @@ def _position(name: str, doc: str, fn: str) -> Op:
                 "Train with softmax, decide with argmax"
             ),
             write=lambda node, args, latex: Piece(
-                f"\\operatorname{{{name}}}\\left({args[0].text}\\right)" if latex else f"{name}({args[0].text})", CALL
+                f"\\operatorname{{{name}}}\\left({args[0].text}\\right)" if latex else f"{name}({args[0].text})",
+                CALL,
             ),
             gate="blocks",
             structure="zero",
@@ -349,7 +364,7 @@ def argmin(x: Any, axis: int = -1) -> Node:
     return ARGMIN(x, axis=normal_axes(x, axis, "argmin")[0])
 
 
-# --- running sums ------------------------------------------------------------------------------------------------
+# --- running sums ---------------------------------------------------------------------------------
 
 
 def _cumsum(xp: Any, x: Any, axis: int, reverse: bool) -> Any:
@@ -368,7 +383,8 @@ CUMSUM: Op = declare(
         forward=_cumsum,
         calculus=Linear(lambda g, node, k: CUMSUM(g, axis=node.attrs["axis"], reverse=not node.attrs["reverse"])),
         write=lambda node, args, latex: Piece(
-            f"\\operatorname{{cumsum}}\\left({args[0].text}\\right)" if latex else f"cumsum({args[0].text})", CALL
+            f"\\operatorname{{cumsum}}\\left({args[0].text}\\right)" if latex else f"cumsum({args[0].text})",
+            CALL,
         ),
         gate="add: distributes",
         structure="triangle of ones",

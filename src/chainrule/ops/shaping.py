@@ -79,7 +79,7 @@ def _mover(
     )
 
 
-# --- transpose, reshape, broadcast ----------------------------------------------------------------------------
+# --- transpose, reshape, broadcast ----------------------------------------------------------------
 
 
 def _write_transpose(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
@@ -121,7 +121,11 @@ RESHAPE = _mover(
     lambda g, node, k: reshape(g, node.inputs[0].shape),
     _operand,
     lambda x, shape_to: x.reshape(shape_to),
-    (Case(((2, 3),), {"shape_to": (3, 2)}), Case(((2, 3),), {"shape_to": (6,)}), Case(((1, 3),), {"shape_to": (3,)})),
+    (
+        Case(((2, 3),), {"shape_to": (3, 2)}),
+        Case(((2, 3),), {"shape_to": (6,)}),
+        Case(((1, 3),), {"shape_to": (3,)}),
+    ),
     needs=("shape",),
 )
 
@@ -175,7 +179,11 @@ BROADCAST_TO = _mover(
     lambda g, node, k: sum_to(g, node.inputs[0].shape),
     _operand,
     lambda x, shape_to: x + np.zeros(shape_to),
-    (Case(((3,),), {"shape_to": (2, 3)}), Case(((2, 1),), {"shape_to": (4, 2, 3)}), Case(((),), {"shape_to": (2,)})),
+    (
+        Case(((3,),), {"shape_to": (2, 3)}),
+        Case(((2, 1),), {"shape_to": (4, 2, 3)}),
+        Case(((),), {"shape_to": (2,)}),
+    ),
     needs=("shape",),
     gate="copy: adds",
     structure="columns of ones",
@@ -194,21 +202,21 @@ def sum_to(g: Node, shape: Shape) -> Node:
     if g.shape == shape:
         return g
     offset = g.ndim - len(shape)
-    axes = tuple(range(offset)) + tuple(
-        i + offset for i, s in enumerate(shape) if s == 1 and g.shape[i + offset] != 1
-    )
+    axes = tuple(range(offset)) + tuple(i + offset for i, s in enumerate(shape) if s == 1 and g.shape[i + offset] != 1)
     out: Node = VOCABULARY["sum"](g, axes, keepdims=False) if axes else g
     return reshape(out, shape)
 
 
-# --- join ------------------------------------------------------------------------------------------------------
+# --- join -----------------------------------------------------------------------------------------
 
 
 def _concatenated(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
     axis = attrs["axis"]
     first = inputs[0].shape
     for n in inputs[1:]:
-        if n.ndim != len(first) or any(a != b for i, (a, b) in enumerate(zip(first, n.shape, strict=True)) if i != axis):
+        if n.ndim != len(first) or any(
+            a != b for i, (a, b) in enumerate(zip(first, n.shape, strict=True)) if i != axis
+        ):
             raise misfit("concatenate", inputs, expected=f"equal sizes in every axis but axis {axis}")
     total: Size = 0
     for n in inputs:
@@ -269,7 +277,7 @@ def _check_axis(x: Node, axis: int, what: str) -> None:
         raise ShapeError(f"{what}: there is no axis {axis}", given=f"{x!r}")
 
 
-# --- cut and pad -----------------------------------------------------------------------------------------------
+# --- cut and pad ----------------------------------------------------------------------------------
 
 
 def _sliced(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
@@ -279,7 +287,9 @@ def _sliced(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
         if isinstance(length, int):
             length = max(0, -(-length // step))
         elif step != 1:
-            raise ShapeError("a step over an axis of unknown size", given=f"size {length}, step {step}", expected="step 1")
+            raise ShapeError(
+                "a step over an axis of unknown size", given=f"size {length}, step {step}", expected="step 1"
+            )
         out.append(length)
     return tuple(out)
 
@@ -381,7 +391,11 @@ def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Node:
     x = lift(x)
     if len(widths) != x.ndim or any(len(w) != 2 or min(w) < 0 for w in widths):
         raise ShapeError("pad needs a pair (before, after) for every axis", given=widths, expected=f"{x.ndim} pairs")
-    attrs = {"low": tuple(w[0] for w in widths), "high": tuple(w[1] for w in widths), "interior": (0,) * x.ndim}
+    attrs = {
+        "low": tuple(w[0] for w in widths),
+        "high": tuple(w[1] for w in widths),
+        "interior": (0,) * x.ndim,
+    }
     return PAD(x, **attrs) if value == 0 else PAD(x - value, **attrs) + value
 
 
@@ -414,7 +428,7 @@ def _cut(x: Node, axis: int, start: Size, stop: Size) -> Node:
     return SLICE(x, starts=tuple(starts), stops=tuple(stops), steps=(1,) * x.ndim)
 
 
-# --- indexing as in NumPy ----------------------------------------------------------------------------------------
+# --- indexing as in NumPy -------------------------------------------------------------------------
 
 
 @vocabulary
@@ -455,15 +469,25 @@ def getitem(x: Any, key: Any) -> Node:
         if reverse:
             flipped.append(axis)
         axis += 1
-    out = x if (tuple(starts), tuple(stops)) == ((0,) * x.ndim, x.shape) and set(steps) <= {1} else SLICE(
-        x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
+    out = (
+        x
+        if (tuple(starts), tuple(stops)) == ((0,) * x.ndim, x.shape) and set(steps) <= {1}
+        else SLICE(x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
+    )
     if flipped:
         out = FLIP(out, axes=tuple(flipped))
-    kept = iter([s for s, k in zip(out.shape, [k for k in keys if k is not None], strict=True)
-                 if isinstance(k, (slice, Node)) or np.ndim(k)])
+    kept = iter(
+        [
+            s
+            for s, k in zip(out.shape, [k for k in keys if k is not None], strict=True)
+            if isinstance(k, (slice, Node)) or np.ndim(k)
+        ]
+    )
     out = reshape(out, tuple(next(kept) if s == "keep" else s for s in shape))
     if len(gathers) > 1:
-        raise ShapeError("only one axis can be indexed by an array", given=len(gathers), hint="gather one after the other")
+        raise ShapeError(
+            "only one axis can be indexed by an array", given=len(gathers), hint="gather one after the other"
+        )
     for at, indices in gathers:
         out = VOCABULARY["gather"](out, indices, axis=at)
     return out
@@ -480,7 +504,11 @@ def _slice_of(k: slice, size: Size) -> tuple[Size, Size, int, bool]:
     if step == -1 and k.start is None and k.stop is None:
         return 0, size, 1, True
     if step != 1:
-        raise ShapeError("a step over an axis of unknown size", given=f"size {size}, step {step}", expected="step 1 or [::-1]")
+        raise ShapeError(
+            "a step over an axis of unknown size",
+            given=f"size {size}, step {step}",
+            expected="step 1 or [::-1]",
+        )
     start: Size = 0 if k.start is None else k.start
     stop: Size = size if k.stop is None else k.stop
     start = start + size if isinstance(start, int) and start < 0 else start
@@ -503,4 +531,3 @@ def _index_of(k: Any, size: Size) -> Size:
     if isinstance(size, int) and not -size <= i < size:
         raise ShapeError("the index is outside the axis", given=i, expected=f"from {-size} to {size - 1}")
     return i if i >= 0 else size + i
-

@@ -36,9 +36,7 @@ class Optimizer:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        for rate in (
-            self.learning_rate.values() if isinstance(self.learning_rate, Mapping) else (self.learning_rate,)
-        ):
+        for rate in self.learning_rate.values() if isinstance(self.learning_rate, Mapping) else (self.learning_rate,):
             if not isinstance(rate, Schedule):
                 alpha(rate)
         for name in ("clip_value", "clip_norm"):

@@ -30,9 +30,7 @@ class Schedule:
 def alpha(value: float) -> Node:
     """A learning rate, written α in formulas."""
     if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-        raise ConfigurationError(
-            "a learning rate is a positive number", given=repr(value), expected="such as 0.01"
-        )
+        raise ConfigurationError("a learning rate is a positive number", given=repr(value), expected="such as 0.01")
     return constant(float(value), name="α")
 
 

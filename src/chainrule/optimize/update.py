@@ -29,9 +29,7 @@ class Update:
     counter: Node
 
 
-def update(
-    rule: Optimizer, gradients: Mapping[Node, Node], names: Mapping[Node, str] | None = None
-) -> Update:
+def update(rule: Optimizer, gradients: Mapping[Node, Node], names: Mapping[Node, str] | None = None) -> Update:
     """The update formulas of an optimizer for parameters with these gradients.
 
     Args:
@@ -64,9 +62,7 @@ def update(
     return Update(parameters, states, rate, counter)
 
 
-def _rates(
-    rule: Optimizer, parameters: Sequence[Node], names: Mapping[Node, str], t: Node
-) -> dict[Node, Node]:
+def _rates(rule: Optimizer, parameters: Sequence[Node], names: Mapping[Node, str], t: Node) -> dict[Node, Node]:
     given = rule.learning_rate
     if isinstance(given, Mapping):
         known = set(names.values()) | {"default"}

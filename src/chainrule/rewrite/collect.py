@@ -54,7 +54,9 @@ def _terms(node: Node, depth: int, memo: dict[Node, list[Term]], sigmoids: dict[
         right = [Term(sign * t.coefficient, t.factors) for t in _terms(inputs[1], depth + 1, memo, sigmoids)]
         out = _combined(_terms(inputs[0], depth + 1, memo, sigmoids) + right)
     elif op == "multiply":
-        out = _product(_terms(inputs[0], depth + 1, memo, sigmoids), _terms(inputs[1], depth + 1, memo, sigmoids)) or atom
+        out = (
+            _product(_terms(inputs[0], depth + 1, memo, sigmoids), _terms(inputs[1], depth + 1, memo, sigmoids)) or atom
+        )
     elif op == "sigmoid":
         out = _logistic(node, sigmoids)
     elif op == "divide":
@@ -66,7 +68,7 @@ def _terms(node: Node, depth: int, memo: dict[Node, list[Term]], sigmoids: dict[
         exponent, base = number(inputs[1]), _terms(inputs[0], depth + 1, memo, sigmoids)
         if exponent is not None and exponent == int(exponent) and 0 < abs(exponent) <= 4 and len(base) == 1:
             p = int(exponent)
-            out = [Term(base[0].coefficient**p, tuple((n, q * p) for n, q in base[0].factors))]
+            out = [Term(base[0].coefficient ** p, tuple((n, q * p) for n, q in base[0].factors))]
     elif op == "broadcast_to" and inputs[0].shape == ():
         out = _terms(inputs[0], depth + 1, memo, sigmoids)
     elif op == "size" and not isinstance(node.attrs["size"], int):
@@ -210,7 +212,8 @@ def _fraction(c: float, factors: list[tuple[Node, int]]) -> Node | None:
     "simplicity",
     "add subtract multiply divide",
     lambda: (lambda y, p, s: -y * (1 - p) + (1 - y) * p + s * y + s * p)(
-        variable("y"), variable("p"), variable("s", ())),
+        variable("y"), variable("p"), variable("s", ())
+    ),
 )
 def collect(node: Node) -> Node | None:
     """The region that ends in this node, collected, where that is shorter."""

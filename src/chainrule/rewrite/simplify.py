@@ -15,6 +15,7 @@ from chainrule.ops import (
     einsum,
     exp,
     log,
+    negative,
     one_hot,
     power,
     reshape,
@@ -45,14 +46,17 @@ def s() -> Node:
     return variable("s", ())
 
 
-# --- neutral elements, signs, constants -------------------------------------------------------------------------
+# --- neutral elements, signs, constants -----------------------------------------------------------
 
 _FOLD = {"add", "subtract", "multiply", "divide", "negative", "power", "exp", "log", "sqrt", "abs"}
 
 
 @rule(
-    "fold constants", "a formula of numbers is a number", "simplicity",
-    " ".join(sorted(_FOLD)), lambda: x() * (constant(2.0) * constant(3.0)),
+    "fold constants",
+    "a formula of numbers is a number",
+    "simplicity",
+    " ".join(sorted(_FOLD)),
+    lambda: x() * (constant(2.0) * constant(3.0)),
 )
 def _fold(node: Node) -> Node | None:
     if any(i.op.name != "constant" or i.name is not None or i.attrs["value"].size > 64 for i in node.inputs):
@@ -76,8 +80,13 @@ def _add(node: Node) -> Node | None:
     return None
 
 
-@rule("subtract", "x − 0 = x, 0 − x = −x, x − (−y) = x + y, −x − y = −(x + y)", "simplicity", "subtract",
-      lambda: (x() - 0) + (0 - x()) + (x() - (-x())) + (-x() - x()))
+@rule(
+    "subtract",
+    "x − 0 = x, 0 − x = −x, x − (−y) = x + y, −x − y = −(x + y)",
+    "simplicity",
+    "subtract",
+    lambda: (x() - 0) + (0 - x()) + (x() - (-x())) + (-x() - x()),
+)
 def _subtract(node: Node) -> Node | None:
     a, b = node.inputs
     if a is b:
@@ -93,8 +102,13 @@ def _subtract(node: Node) -> Node | None:
     return None
 
 
-@rule("negative", "−(−x) = x, −(x − y) = y − x", "simplicity", "negative",
-      lambda: -(-x()) - (x() - variable("y")) * 1 + (-(s() * (x() - 1))))
+@rule(
+    "negative",
+    "−(−x) = x, −(x − y) = y − x",
+    "simplicity",
+    "negative",
+    lambda: -negative(x()) - (x() - variable("y")) * 1 + (-(s() * (x() - 1))),
+)
 def _negative(node: Node) -> Node | None:
     a = node.inputs[0]
     if is_op(a, "negative"):
@@ -111,8 +125,13 @@ def _negative(node: Node) -> Node | None:
     return None
 
 
-@rule("multiply", "1 · x = x, 0 · x = 0, (−x) y = −(x y), x x = x²", "simplicity", "multiply",
-      lambda: (1 * x()) + x() * -x() + 0 * x() + (lambda v: v * v)(x()))
+@rule(
+    "multiply",
+    "1 · x = x, 0 · x = 0, (−x) y = −(x y), x x = x²",
+    "simplicity",
+    "multiply",
+    lambda: (1 * x()) + x() * -x() + 0 * x() + (lambda v: v * v)(x()),
+)
 def _multiply(node: Node) -> Node | None:
     a, b = node.inputs
     for p, q in ((a, b), (b, a)):
@@ -132,8 +151,13 @@ def _multiply(node: Node) -> Node | None:
     return None
 
 
-@rule("divide", "x/1 = x, 0/x = 0, (−x)/y = −(x/y), x/x = 1, x/2 = 0.5 x", "simplicity", "divide",
-      lambda: x() / 1 + (-x()) / 2 + 0 / (x() ** 2 + 1) + (lambda v: v / v)(x()))
+@rule(
+    "divide",
+    "x/1 = x, 0/x = 0, (−x)/y = −(x/y), x/x = 1, x/2 = 0.5 x",
+    "simplicity",
+    "divide",
+    lambda: x() / 1 + (-x()) / 2 + 0 / (x() ** 2 + 1) + (lambda v: v / v)(x()),
+)
 def _divide(node: Node) -> Node | None:
     a, b = node.inputs
     below = number(b)
@@ -154,8 +178,13 @@ def _divide(node: Node) -> Node | None:
     return None
 
 
-@rule("power", "x¹ = x, x⁰ = 1, (xᵃ)ᵇ = xᵃᵇ for whole a, b, x⁻¹ = 1/x", "simplicity", "power",
-      lambda: power(power(x(), 2), 3) + x() ** 1 + x() ** 0 + (x() + 4) ** -1)
+@rule(
+    "power",
+    "x¹ = x, x⁰ = 1, (xᵃ)ᵇ = xᵃᵇ for whole a, b, x⁻¹ = 1/x",
+    "simplicity",
+    "power",
+    lambda: power(power(x(), 2), 3) + x() ** 1 + x() ** 0 + (x() + 4) ** -1,
+)
 def _power(node: Node) -> Node | None:
     a, b = node.inputs
     p = number(b)
@@ -177,11 +206,16 @@ def _exp(node: Node) -> Node | None:
     return node.inputs[0].inputs[0] if is_op(node.inputs[0], "log") else None
 
 
-# --- single numbers move out to the front --------------------------------------------------------------------------
+# --- single numbers move out to the front ---------------------------------------------------------
 
 
-@rule("scalar first", "(s x) y = s (x y), x s = s x, s (t x) = (s t) x", "simplicity", "multiply",
-      lambda: (s() * x()) * x() + x() * s() + s() * (s() * x()))
+@rule(
+    "scalar first",
+    "(s x) y = s (x y), x s = s x, s (t x) = (s t) x",
+    "simplicity",
+    "multiply",
+    lambda: (s() * x()) * x() + x() * s() + s() * (s() * x()),
+)
 def _scalar_first(node: Node) -> Node | None:
     a, b = node.inputs
     if a.shape == () == b.shape:
@@ -205,8 +239,13 @@ def _scalar_first(node: Node) -> Node | None:
     return None
 
 
-@rule("divided by a scalar", "x/s = (1/s) x,  (s x)/y = s (x/y)", "simplicity", "divide",
-      lambda: x() / (s() ** 2 + 1) + (s() * x()) / (x() ** 2 + 1))
+@rule(
+    "divided by a scalar",
+    "x/s = (1/s) x,  (s x)/y = s (x/y)",
+    "simplicity",
+    "divide",
+    lambda: x() / (s() ** 2 + 1) + (s() * x()) / (x() ** 2 + 1),
+)
 def _divide_scalar(node: Node) -> Node | None:
     a, b = node.inputs
     rb = scalar(b)
@@ -220,8 +259,13 @@ def _divide_scalar(node: Node) -> Node | None:
 _LINEAR = "einsum sum transpose reshape broadcast_to slice pad cumsum flip"
 
 
-@rule("scalar out", "f(s x) = s f(x) and f(−x) = −f(x) for a linear f", "simplicity", _LINEAR,
-      lambda: sum_(s() * x(), 0) + sum_(transpose(-x()), 1) + einsum("ij,j->i", s() * x(), variable("v", (3,)))[0])
+@rule(
+    "scalar out",
+    "f(s x) = s f(x) and f(−x) = −f(x) for a linear f",
+    "simplicity",
+    _LINEAR,
+    lambda: sum_(s() * x(), 0) + sum_(transpose(-x()), 1) + einsum("ij,j->i", s() * x(), variable("v", (3,)))[0],
+)
 def _scalar_out(node: Node) -> Node | None:
     for k, operand in enumerate(node.inputs):
         if operand.name is not None:
@@ -241,11 +285,16 @@ def _scalar_out(node: Node) -> Node | None:
     return None
 
 
-# --- broadcasting, shapes ----------------------------------------------------------------------------------------
+# --- broadcasting, shapes -------------------------------------------------------------------------
 
 
-@rule("needless broadcast", "an elementwise op repeats by itself", "simplicity",
-      "add subtract multiply divide where maximum minimum", lambda: x() * broadcast_to(variable("r", (3,)), (2, 3)))
+@rule(
+    "needless broadcast",
+    "an elementwise op repeats by itself",
+    "simplicity",
+    "add subtract multiply divide where maximum minimum",
+    lambda: x() * broadcast_to(variable("r", (3,)), (2, 3)),
+)
 def _broadcast_operand(node: Node) -> Node | None:
     for k, operand in enumerate(node.inputs):
         if is_op(operand, "broadcast_to") and operand.name is None:
@@ -255,8 +304,13 @@ def _broadcast_operand(node: Node) -> Node | None:
     return None
 
 
-@rule("sum of a broadcast", "Σ over n repetitions of x is n x", "simplicity", "sum",
-      lambda: sum_(broadcast_to(variable("r", (3,)), (2, 3)), 0) + sum_(broadcast_to(s(), (2, 3)), 1)[0])
+@rule(
+    "sum of a broadcast",
+    "Σ over n repetitions of x is n x",
+    "simplicity",
+    "sum",
+    lambda: sum_(broadcast_to(variable("r", (3,)), (2, 3)), 0) + sum_(broadcast_to(s(), (2, 3)), 1)[0],
+)
 def _sum_of_broadcast(node: Node) -> Node | None:
     operand, axes = node.inputs[0], node.attrs["axes"]
     if not is_op(operand, "broadcast_to") or not is_float(node.dtype):
@@ -269,13 +323,21 @@ def _sum_of_broadcast(node: Node) -> Node | None:
     count = size(product(operand.shape[a] for a in repeated))
     rest = tuple(a for a in axes if a not in repeated)
     shape = tuple(1 if a in repeated else n for a, n in enumerate(operand.shape))
-    summed = sum_(broadcast_to(reshape(inner, (1,) * offset + inner.shape), shape), rest, keepdims=True) if rest \
+    summed = (
+        sum_(broadcast_to(reshape(inner, (1,) * offset + inner.shape), shape), rest, keepdims=True)
+        if rest
         else broadcast_to(reshape(inner, (1,) * offset + inner.shape), shape)
+    )
     return count * reshape(summed, node.shape)
 
 
-@rule("sum of a sum", "Σ Σ x over some axes and then others is one sum", "simplicity", "sum",
-      lambda: sum_(sum_(variable("t", (2, 3, 4)), 1), 0))
+@rule(
+    "sum of a sum",
+    "Σ Σ x over some axes and then others is one sum",
+    "simplicity",
+    "sum",
+    lambda: sum_(sum_(variable("t", (2, 3, 4)), 1), 0),
+)
 def _sum_of_sum(node: Node) -> Node | None:
     inner = node.inputs[0]
     if not is_op(inner, "sum") or inner.name is not None or inner.attrs["keepdims"]:
@@ -285,8 +347,13 @@ def _sum_of_sum(node: Node) -> Node | None:
     return reshape(sum_(inner.inputs[0], axes), node.shape)
 
 
-@rule("factor out of a sum", "Σ_j a_i b_ij = a_i Σ_j b_ij", "simplicity", "sum",
-      lambda: sum_(variable("a", (2, 1)) * x(), 1) + sum_(x() * variable("a", (2, 1)), 1))
+@rule(
+    "factor out of a sum",
+    "Σ_j a_i b_ij = a_i Σ_j b_ij",
+    "simplicity",
+    "sum",
+    lambda: sum_(variable("a", (2, 1)) * x(), 1) + sum_(x() * variable("a", (2, 1)), 1),
+)
 def _factor_out(node: Node) -> Node | None:
     product_, axes = node.inputs[0], node.attrs["axes"]
     if not is_op(product_, "multiply") or product_.name is not None:
@@ -308,8 +375,13 @@ def _sum_of_one(node: Node) -> Node | None:
     return reshape(sum_(operand, real), node.shape) if len(real) < len(axes) else None
 
 
-@rule("sum of probabilities", "softmax, one-hot rows and distributions sum to one", "simplicity", "sum",
-      lambda: sum_(softmax(x()), -1) + sum_(one_hot(constant([0, 2]), 3), -1))
+@rule(
+    "sum of probabilities",
+    "softmax, one-hot rows and distributions sum to one",
+    "simplicity",
+    "sum",
+    lambda: sum_(softmax(x()), -1) + sum_(one_hot(constant([0, 2]), 3), -1),
+)
 def _sum_of_probabilities(node: Node) -> Node | None:
     p, axes = node.inputs[0], node.attrs["axes"]
     axis = p.attrs.get("axis", p.ndim - 1)
@@ -317,8 +389,13 @@ def _sum_of_probabilities(node: Node) -> Node | None:
     return broadcast_to(constant(1.0), node.shape) if known and axes == (axis,) else None
 
 
-@rule("reshape", "a shape given twice counts once", "simplicity", "reshape",
-      lambda: reshape(reshape(x(), (6,)), (3, 2)) + reshape(broadcast_to(s(), (6,)), (3, 2)))
+@rule(
+    "reshape",
+    "a shape given twice counts once",
+    "simplicity",
+    "reshape",
+    lambda: reshape(reshape(x(), (6,)), (3, 2)) + reshape(broadcast_to(s(), (6,)), (3, 2)),
+)
 def _reshape(node: Node) -> Node | None:
     operand = node.inputs[0]
     if operand.shape == node.shape:
@@ -330,8 +407,13 @@ def _reshape(node: Node) -> Node | None:
     return None
 
 
-@rule("broadcast", "repeated twice is repeated once", "simplicity", "broadcast_to",
-      lambda: broadcast_to(broadcast_to(s(), (3,)), (2, 3)) + broadcast_to(reshape(s(), (1, 1)), (2, 3)))
+@rule(
+    "broadcast",
+    "repeated twice is repeated once",
+    "simplicity",
+    "broadcast_to",
+    lambda: broadcast_to(broadcast_to(s(), (3,)), (2, 3)) + broadcast_to(reshape(s(), (1, 1)), (2, 3)),
+)
 def _broadcast(node: Node) -> Node | None:
     operand = node.inputs[0]
     if operand.shape == node.shape:
@@ -358,8 +440,13 @@ def _transpose(node: Node) -> Node | None:
     return None
 
 
-@rule("product of a transpose", "a contraction reads a transposed operand as it lies", "speed", "einsum",
-      lambda: transpose(x()) @ x())
+@rule(
+    "product of a transpose",
+    "a contraction reads a transposed operand as it lies",
+    "speed",
+    "einsum",
+    lambda: transpose(x()) @ x(),
+)
 def _einsum_transpose(node: Node) -> Node | None:
     letters, result = parse(node.attrs["spec"])
     for k, operand in enumerate(node.inputs):
@@ -374,9 +461,16 @@ def _einsum_transpose(node: Node) -> Node | None:
     return None
 
 
-@rule("product with repetitions", "a repeated operand is contracted before it is repeated", "speed", "einsum",
-      lambda: broadcast_to(variable("r", (1, 3)), (2, 3)) @ variable("w", (3, 4)) + broadcast_to(s(), (2, 3))
-      @ variable("w", (3, 4)))
+@rule(
+    "product with repetitions",
+    "a repeated operand is contracted before it is repeated",
+    "speed",
+    "einsum",
+    lambda: (
+        broadcast_to(variable("r", (1, 3)), (2, 3)) @ variable("w", (3, 4))
+        + broadcast_to(s(), (2, 3)) @ variable("w", (3, 4))
+    ),
+)
 def _einsum_broadcast(node: Node) -> Node | None:
     letters, result = parse(node.attrs["spec"])
     for k, operand in enumerate(node.inputs):
@@ -384,8 +478,9 @@ def _einsum_broadcast(node: Node) -> Node | None:
             continue
         inner = operand.inputs[0]
         offset = operand.ndim - inner.ndim
-        repeated = [a for a in range(operand.ndim)
-                    if a < offset or (inner.shape[a - offset] == 1 and operand.shape[a] != 1)]
+        repeated = [
+            a for a in range(operand.ndim) if a < offset or (inner.shape[a - offset] == 1 and operand.shape[a] != 1)
+        ]
         others = set("".join(w for i, w in enumerate(letters) if i != k))
         # every repeated letter must be carried by another operand; otherwise the result itself is repeated
         if not all(letters[k][a] in others for a in repeated):
@@ -400,7 +495,13 @@ def _einsum_broadcast(node: Node) -> Node | None:
     return None
 
 
-@rule("needless cast", "a cast to the kind that it is", "simplicity", "cast", lambda: cast(cast(x(), "float"), "float"))
+@rule(
+    "needless cast",
+    "a cast to the kind that it is",
+    "simplicity",
+    "cast",
+    lambda: cast(cast(x(), "float"), "float"),
+)
 def _cast(node: Node) -> Node | None:
     operand = node.inputs[0]
     if operand.dtype == node.dtype:
@@ -411,11 +512,16 @@ def _cast(node: Node) -> Node | None:
     return None
 
 
-# --- choices and masks ----------------------------------------------------------------------------------------------
+# --- choices and masks ----------------------------------------------------------------------------
 
 
-@rule("where", "a choice between equals is no choice; where(c, x, 0) · g = where(c, x g, 0)", "simplicity", "where",
-      lambda: where(x() > 0, s(), s()))
+@rule(
+    "where",
+    "a choice between equals is no choice; where(c, x, 0) · g = where(c, x g, 0)",
+    "simplicity",
+    "where",
+    lambda: where(x() > 0, s(), s()),
+)
 def _where(node: Node) -> Node | None:
     _, a, b = node.inputs
     value, other = number(a), number(b)
@@ -429,8 +535,12 @@ def _xlogy(node: Node) -> Node | None:
     return zero(node) if number(node.inputs[1]) == 1 else None
 
 
-@rule("marks", "a distribution is its operand", "simplicity", "distribution",
-      lambda: distribution(distribution(softmax(x()))))
+@rule(
+    "marks",
+    "a distribution is its operand",
+    "simplicity",
+    "distribution",
+    lambda: distribution(distribution(softmax(x()))),
+)
 def _distribution(node: Node) -> Node | None:
     return node.inputs[0] if is_op(node.inputs[0], "distribution", "softmax", "one_hot") else None
-

@@ -53,8 +53,14 @@ def stable_log(x: Node) -> Node | None:
     "log Σ exp(z) = logsumexp(z), log(1 + exp(z)) = softplus(z), log(1 + x) = log1p(x)",
     "stability",
     "log",
-    lambda: log(sigmoid(z())) + log(1 - sigmoid(z())) + log(softmax(z())) + log(1 + exp(z())) + log(sum(exp(z())))
-    + log(1 + exp(-z())),
+    lambda: (
+        log(sigmoid(z()))
+        + log(1 - sigmoid(z()))
+        + log(softmax(z()))
+        + log(1 + exp(z()))
+        + log(sum(exp(z())))
+        + log(1 + exp(-z()))
+    ),
 )
 def _log(node: Node) -> Node | None:
     return stable_log(node.inputs[0])
@@ -162,4 +168,3 @@ def _tanh(node: Node) -> Node | None:
 def _sqrt(node: Node) -> Node | None:
     x = node.inputs[0]
     return abs_(x.inputs[0]) if is_op(x, "power") and number(x.inputs[1]) == 2.0 else None
-

@@ -113,9 +113,7 @@ def _write(run: Run, folder: Path) -> None:
     }
     (folder / MODEL).write_text(json.dumps(described, indent=1, ensure_ascii=False), encoding="utf-8")
     rows = [",".join(["epoch", *run.history.columns])]
-    rows += [
-        ",".join([str(i + 1), *(repr(float(v)) for v in row)]) for i, row in enumerate(run.history.table)
-    ]
+    rows += [",".join([str(i + 1), *(repr(float(v)) for v in row)]) for i, row in enumerate(run.history.table)]
     (folder / HISTORY).write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
@@ -136,9 +134,7 @@ def _restore(data: Any) -> Any:
         c.__name__: c for c in vars(schedules).values() if isinstance(c, type) and issubclass(c, Schedule)
     }
     if data["name"] not in known:
-        raise RunError(
-            "the run was trained with an optimizer that is not part of chainrule", given=data["name"]
-        )
+        raise RunError("the run was trained with an optimizer that is not part of chainrule", given=data["name"])
     return known[data["name"]](**{k: _restore(v) for k, v in data.items() if k != "name"})
 
 

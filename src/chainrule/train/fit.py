@@ -297,9 +297,7 @@ class Trainer:
         values: dict[Node, Any] = {}
         for index, (name, node) in enumerate(self.step.parameter_names.items()):
             shape = definite(node.shape)
-            values[node] = (
-                given[name] if given else initial_value(shape, node.attrs["initializer"], self.seed, index)
-            )
+            values[node] = given[name] if given else initial_value(shape, node.attrs["initializer"], self.seed, index)
         for state in self.step.update.states:
             values[state] = np.full(definite(state.shape), state.attrs["initial"])
         return values
@@ -374,9 +372,7 @@ def _example_shape(X: Any) -> tuple[int, ...]:
 
 def _generator(seed: int, purpose: int, number: int = 0) -> np.random.Generator:
     """A random stream of its own for every purpose and epoch, whatever was drawn before."""
-    return np.random.Generator(
-        np.random.Philox(key=np.array([seed % 2**64, (purpose << 48) + number], np.uint64))
-    )
+    return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, (purpose << 48) + number], np.uint64)))
 
 
 def _at_least_one(value: Any, what: str) -> int:

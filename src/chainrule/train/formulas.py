@@ -37,8 +37,7 @@ def _cost(step: StepGraph, names: Names) -> Line:
 def _backward(step: StepGraph) -> list[Node]:
     """Layer by layer from the last to the first: dZ, then dW, then db."""
     ranks = {
-        scope: i
-        for i, scope in enumerate(dict.fromkeys(n.scope for n in step.model.graph if n.name and n.inputs))
+        scope: i for i, scope in enumerate(dict.fromkeys(n.scope for n in step.model.graph if n.name and n.inputs))
     }
     order = {n: i for i, n in enumerate(step.backward)}
     return sorted(step.backward, key=lambda n: (-ranks.get(n.scope, -1), order[n]))
@@ -50,9 +49,7 @@ def _update(step: StepGraph, names: Names) -> list[Section]:
     if not parameters:
         return []
     first = parameters[0]
-    states = {
-        s: new for s, new in step.update.states.items() if s.shape == first.shape and _belongs(s, first)
-    }
+    states = {s: new for s, new in step.update.states.items() if s.shape == first.shape and _belongs(s, first)}
     after = {**names}
     lines = []
     for state, new in states.items():

@@ -145,9 +145,7 @@ def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
                 expected=f"at most {width}, the width of the output",
                 hint=f"make the last layer Dense({len(found)}, 'softmax')",
             )
-        numbers = (
-            all(isinstance(c, int) and 0 <= c < width for c in found) if isinstance(width, int) else False
-        )
+        numbers = all(isinstance(c, int) and 0 <= c < width for c in found) if isinstance(width, int) else False
         return Labels("classes", tuple(range(width)) if numbers and isinstance(width, int) else found)
     if loss.labels == "binary":
         if array.dtype.kind in "OUSb" or (one_each and not np.isin(array, (0, 1)).all() and _two(array)):
@@ -176,9 +174,7 @@ def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
             hint="2 * y - 1 turns 0 and 1 into them",
         )
     if loss.labels == "count" and values.min() < 0:
-        raise DataError(
-            f"{loss.name} takes counts", given=f"{values.min():.6g}", expected="numbers of at least 0"
-        )
+        raise DataError(f"{loss.name} takes counts", given=f"{values.min():.6g}", expected="numbers of at least 0")
     return Labels("sign" if loss.labels == "sign" else "numbers")
 
 
@@ -208,9 +204,7 @@ def example_weights(labels: Labels, codes: Array, sample_weight: Any, class_weig
         if given.shape != (rows,):
             raise ShapeError("one weight for each example", given=show(given.shape), expected=show((rows,)))
         if given.min() < 0:
-            raise DataError(
-                "a weight is not negative", given=f"{given.min():.6g} in row {int(given.argmin())}"
-            )
+            raise DataError("a weight is not negative", given=f"{given.min():.6g} in row {int(given.argmin())}")
         weights = weights * given
     if class_weight is not None:
         weights = weights * _by_class(labels, codes, class_weight)
@@ -231,18 +225,14 @@ def _by_class(labels: Labels, codes: Array, class_weight: Any) -> Array:
     classes = labels.classes or tuple(range(int(flat.max()) + 1))
     if isinstance(class_weight, str):
         if class_weight != "balanced":
-            raise ConfigurationError(
-                "not a class weight", given=repr(class_weight), expected="'balanced' or a mapping"
-            )
+            raise ConfigurationError("not a class weight", given=repr(class_weight), expected="'balanced' or a mapping")
         counts = np.bincount(flat, minlength=len(classes))
         present = int((counts > 0).sum())
         table: Array = np.divide(len(flat), present * counts, out=np.zeros(len(counts)), where=counts > 0)
         balanced: Array = table[flat]
         return balanced
     if not isinstance(class_weight, Mapping):
-        raise ConfigurationError(
-            "not a class weight", given=repr(class_weight), expected="'balanced' or a mapping"
-        )
+        raise ConfigurationError("not a class weight", given=repr(class_weight), expected="'balanced' or a mapping")
     unknown = [c for c in class_weight if c not in classes]
     if unknown:
         raise ConfigurationError(

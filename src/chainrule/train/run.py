@@ -63,9 +63,7 @@ class Run:
         """
         arrays = inputs_of(self.model, X)
         rows = len(arrays[0])
-        blocks = [
-            self._outputs([a[i : i + LARGEST_BLOCK] for a in arrays]) for i in range(0, rows, LARGEST_BLOCK)
-        ]
+        blocks = [self._outputs([a[i : i + LARGEST_BLOCK] for a in arrays]) for i in range(0, rows, LARGEST_BLOCK)]
         return np.concatenate(blocks)
 
     def decide(self, X: Any) -> Array:
@@ -83,9 +81,7 @@ class Run:
         program = Program(rewrite(list(outputs.values())).outputs)
         from chainrule.engine import interpret
 
-        found = interpret(
-            program.outputs, {k: v for k, v in feeds.items() if k in program.graph.nodes}, np.float64
-        )
+        found = interpret(program.outputs, {k: v for k, v in feeds.items() if k in program.graph.nodes}, np.float64)
         return {k: float(np.mean(found[n])) for k, n in zip(outputs, program.outputs, strict=True)}
 
     def _outputs(self, arrays: Sequence[Array]) -> Array:
@@ -113,10 +109,7 @@ class Run:
     @property
     def rewrites(self) -> str:
         """What was rewritten for stability: the rule, the formula before and after."""
-        return (
-            "\n".join(str(s) for s in self.step.rewriting.because("stability"))
-            or "nothing had to be rewritten"
-        )
+        return "\n".join(str(s) for s in self.step.rewriting.because("stability")) or "nothing had to be rewritten"
 
     def summary(self) -> str:
         """Parameters with their shapes and counts, a line each."""
@@ -158,9 +151,7 @@ def inputs_of(model: Model, X: Any) -> list[Array]:
     else:
         given = list(X)
         if len(given) != len(names):
-            raise GraphError(
-                "one array of examples for every input", given=len(given), expected=", ".join(names)
-            )
+            raise GraphError("one array of examples for every input", given=len(given), expected=", ".join(names))
     arrays = []
     for node, value in zip(model.inputs, given, strict=True):
         array = examples(value, str(node.name))

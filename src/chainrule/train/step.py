@@ -110,9 +110,7 @@ def step_graph(
     Errors: a loss that does not fit the output's shape; a network without parameters.
     """
     if not model.parameters:
-        raise ConfigurationError(
-            "the network has nothing to learn", given="no parameters", hint="add a Dense layer"
-        )
+        raise ConfigurationError("the network has nothing to learn", given="no parameters", hint="add a Dense layer")
     output = model.output
     losses = loss(output, labels) if losses is None else losses
     weights = input_("w", (output.shape[0],)) if weighted else None

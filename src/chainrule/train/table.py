@@ -117,9 +117,7 @@ def fit_table(
 def network_for(dataset: Any, layers: Sequence[int], activation: Any, loss: Any) -> Sequential:
     """A dense network for a task: hidden layers, then an output that fits it."""
     activations = (
-        [activation] * len(layers)
-        if isinstance(activation, str) or callable(activation)
-        else list(activation)
+        [activation] * len(layers) if isinstance(activation, str) or callable(activation) else list(activation)
     )
     if len(activations) != len(layers):
         raise ConfigurationError(

@@ -183,11 +183,7 @@ class Epochs:
         return carry, total
 
     def _one_step(self, constants: Any, carry: Any, batch: Any) -> tuple[Any, Any]:
-        fed = (
-            dict(zip(self.leaves, carry, strict=True))
-            | dict(zip(self.plan.examples, batch, strict=True))
-            | constants
-        )
+        fed = dict(zip(self.leaves, carry, strict=True)) | dict(zip(self.plan.examples, batch, strict=True)) | constants
         values = trace(self._step, fed, self.kinds)
         n = len(self.leaves)
         return tuple(values[:n]), jnp.stack(values[n:])
@@ -203,9 +199,7 @@ class Epochs:
         full, rest = divmod(rows, VALIDATION_BLOCK)
         total = jnp.zeros(len(self.plan.validation), self.kinds.float)
         if full:
-            blocks = tuple(
-                a[: full * VALIDATION_BLOCK].reshape(full, VALIDATION_BLOCK, *a.shape[1:]) for a in held_out
-            )
+            blocks = tuple(a[: full * VALIDATION_BLOCK].reshape(full, VALIDATION_BLOCK, *a.shape[1:]) for a in held_out)
             share = 1.0 if self.plan.totals else VALIDATION_BLOCK / rows
             total = total + lax.map(block, blocks).sum(axis=0) * share
         if rest:
