@@ -55,7 +55,7 @@ def test_a_single_column_has_no_separator(tmp_path):
 
 
 def test_gzip_and_tsv(tmp_path):
-    assert read(tmp_path, gzip.compress(b"a,b\n1,2\n"), "t.csv.gz") == {"a": [1], "b": [2]}
+    assert read(tmp_path, gzip.compress(b"a,b\n1,2\n", mtime=0), "t.csv.gz") == {"a": [1], "b": [2]}
     assert read(tmp_path, "a\tb\n1,5\t2\n", "t.tsv") == {"a": [1.5], "b": [2]}
 
 
@@ -200,7 +200,7 @@ def test_a_folder_is_no_table(tmp_path):
         ('a,b\n"x,1\n2,3\n', "t.csv", "quotation mark"),
         (b"PK\x03\x04aaaa", "t.csv", "Excel"),
         (bytes(range(256)) * 20, "t.csv", "no readable text"),
-        (gzip.compress(b"a,b\n1,2\n" * 100)[:-12], "t.csv.gz", "cannot be unpacked"),
+        (gzip.compress(b"a,b\n1,2\n" * 100, mtime=0)[:-12], "t.csv.gz", "cannot be unpacked"),
         (b"PAR1 and then nothing", "t.parquet", "not a readable Parquet"),
         ("a,b\n1,2\n", "t.xlsx", "ending"),
         ("a,b\n1,2\n", "table", "no ending"),
