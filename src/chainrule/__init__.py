@@ -31,6 +31,7 @@ from chainrule.nn import (
     squared_error,
     sum_of_squared_residuals,
 )
+from chainrule.notation import svg
 from chainrule.ops import (
     abs,
     add,
@@ -261,6 +262,7 @@ __all__ = [
     "subtract",
     "sum",
     "sum_of_squared_residuals",
+    "svg",
     "swish",
     "tanh",
     "thresholded_relu",

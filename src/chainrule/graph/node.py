@@ -343,8 +343,9 @@ class Node:
         return str(VIEWS["latex"](self))
 
     def svg(self) -> str:
-        """The graph of the formula as an SVG picture."""
-        return str(VIEWS["svg"](self))
+        """The graph of the formula as an SVG picture: a text that a notebook shows and that ``.save(path)`` writes."""
+        picture: str = VIEWS["svg"](self)
+        return picture
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"

@@ -2,19 +2,22 @@
 
 from chainrule.graph.node import VIEWS
 from chainrule.notation.sheet import Line, Section, Sheet, line, section
+from chainrule.notation.svg import Picture, svg
 from chainrule.notation.text import Names, Symbol, latex, text, unique_names, write
 
-VIEWS.update(text=text, latex=latex)
+VIEWS.update(text=text, latex=latex, svg=svg)
 
 __all__ = [
     "Line",
     "Names",
+    "Picture",
     "Section",
     "Sheet",
     "Symbol",
     "latex",
     "line",
     "section",
+    "svg",
     "text",
     "unique_names",
     "write",
