@@ -22,10 +22,10 @@ from chainrule.ops import (
     exp,
     log_softmax,
     maximum,
-    minimum,
     one_hot,
     softplus,
     sum,
+    where,
     xlogy,
 )
 
@@ -75,9 +75,8 @@ def huber(y_hat: Operand, y: Operand, delta: float = 1.0) -> Node:
     y_hat, y = _pair("huber", y_hat, y)
     if not delta > 0:
         raise ConfigurationError("huber: delta is positive", given=delta)
-    size = abs(y_hat - y)
-    inner = minimum(size, delta)
-    return 0.5 * inner**2 + delta * (size - inner)
+    error = y_hat - y
+    return where(abs(error) <= delta, 0.5 * error**2, delta * (abs(error) - 0.5 * delta))
 
 
 def log_cosh(y_hat: Operand, y: Operand) -> Node:
@@ -148,12 +147,12 @@ def poisson(y_hat: Operand, y: Operand, from_logits: bool = False) -> Node:
 
 
 def quantile(y_hat: Operand, y: Operand, q: float = 0.5) -> Node:
-    """L = max(q e, (q − 1) e), e = y − ŷ: its minimum is the q-quantile.  Source: Koenker and Bassett 1978."""
+    """L = q e for e ≥ 0, (q − 1) e below, e = y − ŷ: least at the q-quantile.  Source: Koenker and Bassett 1978."""
     y_hat, y = _pair("quantile", y_hat, y)
     if not 0 < q < 1:
         raise ConfigurationError("quantile: q lies between 0 and 1", given=q)
     error = y - y_hat
-    return maximum(q * error, (q - 1) * error)
+    return where(error >= 0, q * error, (q - 1) * error)
 
 
 @dataclass(frozen=True)

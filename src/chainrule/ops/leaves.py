@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from chainrule.graph.dim import Shape, Size, as_shape, as_size
 from chainrule.graph.node import Node, Scope
 from chainrule.graph.op import (
     ABSENT,
+    ADD,
+    ATOM,
     DTYPES,
     MULTIPLY,
     NEGATIVE,
@@ -146,11 +149,15 @@ def state(name: str, shape: Any, dtype: str = "float", initial: float = 0.0) -> 
 
 
 def number_text(value: float, latex: bool = False) -> str:
-    """A number as people write it: 3, 0.5, 1e−8."""
+    """A number as people write it: 3, 0.5, 2/3, 1e−8."""
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
     if value == math.pi:
         return r"\pi" if latex else "π"
+    fraction = Fraction(value).limit_denominator(12) if math.isfinite(value) else None
+    if fraction is not None and fraction.denominator % 3 == 0 and value == float(fraction):  # 2/3, not 0.666667
+        p, q = fraction.as_integer_ratio()
+        return f"{'-' if p < 0 else ''}\\frac{{{abs(p)}}}{{{q}}}" if latex else f"{p}/{q}"
     text = f"{value:.6g}"
     if latex and "e" in text:
         mantissa, exponent = text.split("e")
@@ -164,7 +171,8 @@ def _write_constant(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     if value.ndim == 0:
         number = value.item()
         text = number_text(number, latex)
-        return Piece(text if latex else text.replace("-", "−"), NEGATIVE if number < 0 else 100)
+        strength = NEGATIVE if number < 0 else MULTIPLY if "/" in text else ATOM
+        return Piece(text if latex else text.replace("-", "−"), strength)
     if value.size <= 6 and value.ndim == 1:
         return Piece("[" + ", ".join(number_text(v, latex) for v in value) + "]")
     if value.size and (value == value.flat[0]).all():
@@ -219,8 +227,9 @@ def constant(value: Any, name: str | None = None, dtype: str | None = None) -> N
 
 def _write_size(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     size: Size = node.attrs["size"]
-    text = str(size)
-    return Piece(text, MULTIPLY if " " in text and "+" not in text else 10 if "+" in text else 100)
+    if isinstance(size, int) or size.is_name:
+        return Piece(str(size))
+    return Piece(str(size), MULTIPLY if len(size.terms) == 1 else ADD)
 
 
 SIZE = declare(

@@ -132,9 +132,9 @@ def _combined(terms: list[Term]) -> list[Term]:
     return [t for t in sums.values() if t.coefficient]
 
 
-def _cost(node: Node, atoms: set[Node]) -> int:
+def _cost(node: Node, atoms: set[Node]) -> float:
     """The work in a region: numbers count little, arrays much; what is shared counts once."""
-    total, stack, seen = 0, [node], set[Node]()
+    total, stack, seen = 0.0, [node], set[Node]()
     while stack:
         n = stack.pop()
         if n in seen or n in atoms or not n.inputs:
@@ -142,6 +142,7 @@ def _cost(node: Node, atoms: set[Node]) -> int:
         seen.add(n)
         plain = all(not i.inputs for i in n.inputs)  # a fraction of sizes and numbers is read as one number
         total += (0 if plain else 1) if n.shape == () else 0 if n.op.name == "broadcast_to" else 10
+        total += sum(0.1 for i in n.inputs if n.shape != () == i.shape and number(i) is None)  # 1/m written twice
         stack.extend(n.inputs)
     return total
 

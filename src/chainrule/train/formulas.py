@@ -40,7 +40,13 @@ def _backward(step: StepGraph) -> list[Node]:
         scope: i for i, scope in enumerate(dict.fromkeys(n.scope for n in step.model.graph if n.name and n.inputs))
     }
     order = {n: i for i, n in enumerate(step.backward)}
-    return sorted(step.backward, key=lambda n: (-ranks.get(n.scope, -1), order[n]))
+    waiting = sorted(step.backward, key=lambda n: (-ranks.get(n.scope, -1), order[n]))
+    needs = {n: {i for i in ancestors(*n.inputs) if i in order} for n in waiting}
+    out: list[Node] = []
+    while waiting:  # nothing is used before its line
+        out.append(next(n for n in waiting if needs[n] <= set(out)))
+        waiting.remove(out[-1])
+    return out
 
 
 def _update(step: StepGraph, names: Names) -> list[Section]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from chainrule.errors import ConfigurationError, ShapeError
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
-from chainrule.graph.node import Node, Origin, ancestors, deriving
+from chainrule.graph.node import Node, ancestors
 from chainrule.nn import Loss, Model
 from chainrule.nn.metrics import Metric
 from chainrule.notation import Names, unique_names
@@ -18,7 +17,7 @@ from chainrule.ops import input as input_
 from chainrule.ops import mean
 from chainrule.optimize import Optimizer, Update, update
 from chainrule.rewrite import Rewriting, rewrite
-from chainrule.rewrite.rewriter import renamed
+from chainrule.train.naming import named_gradients
 from chainrule.verbs import Derivation, derive
 
 
@@ -116,7 +115,7 @@ def step_graph(
     weights = input_("w", (output.shape[0],)) if weighted else None
     cost = _cost(losses, weights, loss, output)
     derivation = derive(cost, model.parameters, keep=[n for n in model.graph if n.name])
-    gradients, backward = _named(model, derivation)
+    gradients, backward = named_gradients(model, derivation)
     named = unique_names(ancestors(*model.outputs))
     moved = update(rule, gradients, {p: named[p].text for p in model.parameters})
     shown = {name: _mean_rows(m(output, labels), weights) for name, m in metrics}
@@ -176,30 +175,3 @@ def _mean_rows(values: Node, weights: Node | None) -> Node:
     if weights is None:
         return mean(values)
     return mean(weights.reshape(weights.shape + (1,) * (values.ndim - 1)) * values)
-
-
-def _named(model: Model, derivation: Derivation) -> tuple[dict[Node, Node], set[str]]:
-    """Names for the backward part: dZ for the derivative by Z, without the 1/m that stands before the cost.
-
-    In the course's formula sheet dZ belongs to the sum over the examples and 1/m is written with dW and db.
-    """
-    table: dict[Node, tuple[str, Any, Origin]] = {}
-    for node in model.graph:
-        if node.name != "Z" or node.scope is None:
-            continue
-        adjoint = derivation.adjoint(node)
-        if adjoint is None:
-            continue
-        if adjoint.op.name == "multiply" and adjoint.inputs[0].shape == ():
-            adjoint = adjoint.inputs[1]
-        if adjoint.inputs and adjoint.name is None:
-            table.setdefault(adjoint, (f"d{node.name}", node.scope, Origin(node, "chain", "adjoint")))
-    for parameter, g in zip(model.parameters, derivation.gradients, strict=True):
-        if g.inputs and g not in table:
-            table[g] = (f"d{parameter.name}", parameter.scope, Origin(parameter, "chain", "adjoint"))
-    new = renamed(derivation.gradients, {n: (name, scope) for n, (name, scope, _) in table.items()})
-    gradients = {}
-    for parameter, g in zip(model.parameters, new, strict=True):
-        with deriving(Origin(parameter, "chain", "adjoint")):
-            gradients[parameter] = g if g.name else g.named(f"d{parameter.name}", parameter.scope)
-    return gradients, {name for name, _, _ in table.values()} | {str(g.name) for g in gradients.values()}
