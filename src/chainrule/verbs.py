@@ -14,10 +14,11 @@ import numpy as np
 
 from chainrule.calculus import Backward, check_differentiable, compare, forward, reverse, zeros_like
 from chainrule.engine import interpret
+from chainrule.engine.program import check_mapping
 from chainrule.errors import DerivativeError, GraphError
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
-from chainrule.graph.node import Node, ancestors
+from chainrule.graph.node import Node, ancestors, describe
 from chainrule.ops import mark
 from chainrule.rewrite import Rewriter, Rewriting, rewrite
 
@@ -25,6 +26,20 @@ if TYPE_CHECKING:
     from chainrule.engine.xla import Compiled
 
 Feeds = Mapping[Any, Any]
+
+
+def _nodes(formulas: object, what: str) -> tuple[Node, ...]:
+    """One formula or several as a tuple of nodes; anything else is an error that says what the verb takes."""
+    several = formulas if isinstance(formulas, Iterable) and not isinstance(formulas, (str, Node)) else [formulas]
+    nodes = tuple(several)
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise GraphError(
+                f"{what} is not a node",
+                given=f"{type(node).__name__}: {str(node)[:60]}",
+                expected="an input, a parameter, or a formula of them",
+            )
+    return nodes
 
 
 @dataclass(frozen=True)
@@ -55,34 +70,47 @@ class Derivation:
 def derive(output: Node, wrt: Sequence[Node], keep: Iterable[Node] = ()) -> Derivation:
     """Derive the gradient of a cost by ``wrt``; ``keep`` are named quantities to recognise in it."""
     check_differentiable(output, wrt)
-    marks = {n: mark(n).named(n.name) for n in wrt if n.inputs}
-    marked = _replaced(output, marks) if marks else output
+    marked = _marked([output], wrt)
     rewriter = Rewriter()
-    stable = rewriter.normal_form(marked)
+    stable = rewriter.normal_form(marked[output])
     for node in keep:
         rewriter.normal_form(node)
-    targets = [rewriter.normal_form(marks.get(n, n)) for n in wrt]
+    targets = [rewriter.normal_form(marked[n]) for n in wrt]
     backward = reverse(stable, targets)
     raw = [backward.adjoints[t] if t in backward.adjoints else zeros_like(t) for t in targets]
     simple = [rewriter.normal_form(g) for g in raw]
     for g in backward.adjoints.values():
         rewriter.normal_form(g)
-    if marks:
-        back = {rewriter.normal_form(m): n for n, m in marks.items()}
+    back = _originals(targets, wrt)
+    if back:
         simple = [_replaced(g, back) for g in simple]
         stable = _replaced(stable, back)
     gradients = tuple(simple)
     return Derivation(stable, gradients, backward, dict(rewriter.normal), Rewriting(gradients, rewriter.log))
 
 
+def _marked(outputs: Sequence[Node], wrt: Sequence[Node]) -> dict[Node, Node]:
+    """Every node of a graph anew, with a mark on the quantities of ``wrt``, which no rule then looks through."""
+    new: dict[Node, Node] = {}
+    middle = {n for n in wrt if n.inputs}
+    for node in ancestors(*outputs, *wrt):
+        new[node] = node.rebuilt(tuple(new[i] for i in node.inputs))
+        if node in middle:
+            new[node] = mark(new[node].named(None)).named(node.name, node.scope)
+    return new
+
+
+def _originals(targets: Sequence[Node], wrt: Sequence[Node]) -> dict[Node, Node]:
+    """The quantity that was marked, for its mark and for what stands under the mark."""
+    middle = [(t, n) for t, n in zip(targets, wrt, strict=True) if n.inputs]
+    return {part: n for t, n in middle for part in (t, *t.inputs) if part.inputs}
+
+
 def _replaced(root: Node, table: Mapping[Node, Node]) -> Node:
-    """The graph with some nodes replaced by others (the replacements' own operands are replaced as well)."""
+    """The graph with some nodes replaced by others."""
     new: dict[Node, Node] = {}
     for node in ancestors(root):
-        same = node.rebuilt(tuple(new[i] for i in node.inputs))
-        new[node] = (
-            table[node].rebuilt((same,)) if node in table and table[node].op.name == "mark" else (table.get(node, same))
-        )
+        new[node] = table[node] if node in table else node.rebuilt(tuple(new[i] for i in node.inputs))
     return new[root]
 
 
@@ -108,20 +136,24 @@ def gradient(output: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     >>> print(cr.gradient(3 * x**2 + 2 * x + 1, x))
     6 · x + 2
     """
-    single = isinstance(wrt, Node)
-    nodes: Sequence[Node] = (wrt,) if isinstance(wrt, Node) else tuple(wrt)
-    found = derive(output, nodes).gradients
-    return found[0] if single else list(found)
+    (cost,) = _nodes([output], "the cost")
+    found = derive(cost, _nodes(wrt, "what a gradient is taken by")).gradients
+    return found[0] if isinstance(wrt, Node) else list(found)
 
 
 def directional(outputs: Node | Sequence[Node], directions: Mapping[Node, Node]) -> Any:
     """How outputs move when nodes move along directions: forward mode, Σ ∂y/∂x · direction, simplified."""
-    single = isinstance(outputs, Node)
-    nodes: Sequence[Node] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
-    stable = rewrite([*nodes, *directions]).outputs
-    moved = dict(zip(stable[len(nodes) :], directions.values(), strict=True))
-    found = rewrite(forward(stable[: len(nodes)], moved)).outputs
-    return found[0] if single else list(found)
+    nodes = _nodes(outputs, "an output")
+    check_mapping(directions, "directions are", "its direction")
+    moving, along = _nodes(directions, "what moves"), _nodes(directions.values(), "a direction")
+    marked = _marked(nodes, moving)
+    rewriter = Rewriter()
+    targets = [rewriter.normal_form(marked[n]) for n in moving]
+    stable = [rewriter.normal_form(marked[n]) for n in nodes]
+    tangents = forward(stable, dict(zip(targets, along, strict=True)))
+    back = _originals(targets, moving)
+    found = [_replaced(rewriter.normal_form(t), back) for t in tangents]
+    return found[0] if isinstance(outputs, Node) else list(found)
 
 
 def simplify(formula: Node | Sequence[Node]) -> Rewriting:
@@ -132,7 +164,7 @@ def simplify(formula: Node | Sequence[Node]) -> Rewriting:
     >>> print(cr.simplify(-cr.log(1 - cr.sigmoid(z))).outputs[0])
     softplus(z)
     """
-    return rewrite((formula,) if isinstance(formula, Node) else tuple(formula))
+    return rewrite(_nodes(formula, "a formula"))
 
 
 def evaluate(
@@ -161,9 +193,9 @@ def evaluate(
     >>> float(cr.evaluate(cr.mean(x), {x: [1.0, 2.0, 6.0]}))
     3.0
     """
-    single = isinstance(outputs, Node)
-    nodes: Sequence[Node] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
-    feeds = feeds or {}
+    nodes = _nodes(outputs, "an output")
+    feeds = {} if feeds is None else feeds
+    check_mapping(feeds)
     fed_inside = any(isinstance(k, Node) and k.inputs for k in feeds)
     if not as_written and not fed_inside:
         nodes = rewrite(nodes).outputs
@@ -171,7 +203,7 @@ def evaluate(
     known = {k: v for k, v in feeds.items() if not isinstance(k, Node) or k in used or k.inputs}
     values = interpret(nodes, known | _for_sizes(feeds, known), dtype, sizes)
     found = [np.asarray(values[n]) for n in nodes]
-    return found[0] if single else found
+    return found[0] if isinstance(outputs, Node) else found
 
 
 def _for_sizes(feeds: Feeds, known: Feeds) -> dict[Any, Any]:
@@ -188,9 +220,7 @@ def compile(outputs: Node | Sequence[Node], *, dtype: Any = None) -> Compiled:
     """
     from chainrule.engine.xla import compile_nodes
 
-    single = isinstance(outputs, Node)
-    nodes: Sequence[Node] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
-    return compile_nodes(rewrite(nodes).outputs, dtype, single)
+    return compile_nodes(rewrite(_nodes(outputs, "an output")).outputs, dtype, isinstance(outputs, Node))
 
 
 @dataclass(frozen=True)
@@ -236,20 +266,30 @@ def check_gradient(
 
     Errors: :class:`DerivativeError` naming the first entry that is wrong, with both numbers.
     """
-    nodes: Sequence[Node] = (wrt,) if isinstance(wrt, Node) else tuple(wrt)
+    nodes = _nodes(wrt, "what a gradient is taken by")
+    check_mapping(feeds)
     for node in nodes:
         if node.inputs:
             raise GraphError("only leaves can be checked: their numbers are moved a little", given=f"{node!r}")
-    symbolic = list(gradients) if gradients is not None else derive(output, nodes).gradients
-    exact = {k: np.asarray(v, np.float64) if np.asarray(v).dtype.kind == "f" else v for k, v in feeds.items()}
-    by_node = {**{n: exact[n.name] for n in nodes if n.name in exact}, **exact}
+    (cost,) = _nodes([output], "the cost")
+    symbolic = derive(cost, nodes).gradients if gradients is None else _nodes(gradients, "a derivative")
+    if [g.shape for g in symbolic] != [n.shape for n in nodes]:
+        raise GraphError(
+            "there is one derivative for each node, of its shape",
+            given=", ".join(show(g.shape) for g in symbolic) or "none",
+            expected=", ".join(f"{show(n.shape)} for {n.name}" for n in nodes),
+        )
     names = {n.name: n for n in nodes}
-    exact = {names.get(k, k) if isinstance(k, str) else k: v for k, v in exact.items()}
+    exact = {names.get(k, k) if isinstance(k, str) else k: v for k, v in feeds.items()}
+    exact = {k: np.asarray(v, np.float64) if np.asarray(v).dtype.kind == "f" else v for k, v in exact.items()}
+    missing = [n for n in nodes if n not in exact]
+    if missing:
+        raise GraphError("numbers are missing", expected="feeds for " + "; ".join(describe(n) for n in missing))
     values = evaluate(symbolic, exact, dtype=np.float64)
-    stable = rewrite([output]).outputs[0]
+    stable = rewrite([cost]).outputs[0]
     rows = []
     for node, value in zip(nodes, values, strict=True):
-        found = compare(_cost_of(stable, exact, node), np.asarray(by_node[node], np.float64), value, entries=entries)
+        found = compare(_cost_of(stable, exact, node), np.asarray(exact[node], np.float64), value, entries=entries)
         largest = 0.0
         for index, derived, difference in found:
             low, high = sorted((difference.left, difference.right))
@@ -262,7 +302,7 @@ def check_gradient(
                     given=f"derived {derived:.10g}",
                     expected=f"{numerical:.10g} by central differences (relative error {error:.1e} > {tolerance:.0e})",
                 )
-        kinks = sum(d.kink for _, _, d in found)
+        kinks = sum(bool(d.kink) for _, _, d in found)
         rows.append((node.name or node.op.name, show(node.shape), len(found), kinks, largest))
     return GradientCheck(tuple(rows), tolerance)
 

@@ -41,10 +41,23 @@ class Kinds:
 
 def float_dtype(dtype: Any) -> np.dtype[Any]:
     """The working precision by its name or NumPy type."""
-    name = "float32" if dtype is None else np.dtype(dtype).name if dtype != "bfloat16" else "bfloat16"
+    try:
+        name = "float32" if dtype is None else np.dtype(dtype).name if dtype != "bfloat16" else "bfloat16"
+    except TypeError:
+        name = str(dtype)
     if name not in FLOATS:
         raise DTypeError("not a float type", given=repr(dtype), expected=", ".join(FLOATS))
     return Kinds(np.float32, np.int64).of(name)  # type: ignore[no-any-return]
+
+
+def check_mapping(value: object, what: str = "numbers are", to: str = "numbers") -> None:
+    """Numbers are fed as a mapping from nodes or names."""
+    if not isinstance(value, Mapping):
+        raise GraphError(
+            f"{what} given as a mapping",
+            given=f"{type(value).__name__}: {str(value)[:60]}",
+            expected=f"{{node: {to}, …}}",
+        )
 
 
 class Program:
@@ -61,6 +74,7 @@ class Program:
 
     def match(self, feeds: Feeds) -> dict[Node, Any]:
         """The fed numbers by node; keys may be nodes or names. Checks that nothing is missing."""
+        check_mapping(feeds)
         known = {n.name: n for n in self.leaves}
         matched: dict[Node, Any] = {}
         for key, value in feeds.items():

@@ -89,16 +89,21 @@ ADD, NEGATIVE, MULTIPLY, MATMUL, POWER, CALL, ATOM = 10, 15, 20, 25, 40, 50, 100
 
 @dataclass(frozen=True)
 class Piece:
-    """A written expression and how tightly it binds."""
+    """A written expression, how tightly it binds, and whether it is open: Σ x takes in what it is multiplied by."""
 
     text: str
     strength: int = ATOM
+    open: bool = False
 
     def at_least(self, strength: int, latex: bool) -> str:
         """The text, in brackets where it binds more loosely than asked."""
         if self.strength >= strength:
             return self.text
         return f"\\left({self.text}\\right)" if latex else f"({self.text})"
+
+    def followed(self, strength: int, latex: bool) -> str:
+        """The same for an operand that something follows: what is open is closed by brackets."""
+        return self.at_least(ATOM + 1 if self.open else strength, latex)
 
 
 Writer = Callable[[Node, Sequence[Piece], bool], Piece]

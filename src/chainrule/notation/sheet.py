@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from chainrule.graph.dim import show
 from chainrule.graph.node import Node
-from chainrule.notation.text import Names, write
+from chainrule.notation.text import Names, columns, padded, write
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Sheet:
 
     def __str__(self) -> str:
         left = max(
-            (len(line.text.split(" = ", 1)[0].split(" ← ", 1)[0]) for s in self.sections for line in s.lines),
+            (columns(line.text.split(" = ", 1)[0].split(" ← ", 1)[0]) for s in self.sections for line in s.lines),
             default=0,
         )
         rows: list[tuple[str, str]] = []
@@ -50,12 +50,12 @@ class Sheet:
             for line in section.lines:
                 sign = " ← " if line.arrow else " = "
                 name, formula = line.text.split(sign, 1)
-                rows.append((f"  {name:<{left}}{sign}{formula}", line.shape))
+                rows.append((f"  {padded(name, left)}{sign}{formula}", line.shape))
                 rows += [(f"  {'':<{left}}   with {note}", "") for note in line.notes]
             if section.note:
                 rows.append((f"  {section.note}", ""))
-        width = max((len(a) for a, b in rows if b and len(a) <= 64), default=0)
-        return "\n".join(f"{a:<{width}}   {b}".rstrip() if b else a for a, b in rows[1:])
+        width = max((columns(a) for a, b in rows if b and columns(a) <= 64), default=0)
+        return "\n".join(f"{padded(a, width)}   {b}".rstrip() if b else a for a, b in rows[1:])
 
     __repr__ = __str__
 

@@ -7,7 +7,6 @@ operands, those without a name as a square; a tooltip says the rest.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -18,7 +17,7 @@ from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Scope, describe
 from chainrule.notation.layout import layered
-from chainrule.notation.text import Names, Symbol, unique_names, write
+from chainrule.notation.text import Names, Symbol, columns, unique_names, write
 
 LIMIT = 150
 """A graph of more nodes is folded: one box for each layer, then one for each unnamed part."""
@@ -65,7 +64,7 @@ class Box:
     @property
     def size(self) -> tuple[float, float]:
         """Width and height that the label needs."""
-        width = max(CHARACTER * _columns(self.label), SMALL * _columns(self.below))
+        width = max(CHARACTER * columns(self.label), SMALL * columns(self.below))
         return max(width + 2 * PADDING, 36.0), LINE * (1 + bool(self.below)) + PADDING
 
 
@@ -212,11 +211,6 @@ def _title(node: Node, names: Names) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def _columns(text: str) -> int:
-    """How many characters a text is wide: a hat above a letter takes no room."""
-    return sum(not unicodedata.combining(c) for c in text)
 
 
 # --- how it is drawn ----------------------------------------------------------------------------------

@@ -7,8 +7,10 @@ them. Quantities that have a name are written by it; a large part that is used m
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from chainrule.graph.node import Node, Scope, ancestors
 from chainrule.graph.op import ATOM, Piece
@@ -50,6 +52,8 @@ _GREEK = [
     "Psi",
     "Omega",
 ]
+_ESCAPED = str.maketrans({c: f"\\{c}" for c in " #$%&_{}"} | {"\\": r"\backslash ", "^": r"\hat{\ }", "~": r"\sim "})
+"""What TeX reads as a command, in a name that a person chose."""
 _LETTERS = dict(zip("αβγδεζηθικλμνξπρστφχψωΓΔΘΛΞΠΣΦΨΩ", _GREEK, strict=True))
 
 
@@ -78,8 +82,8 @@ class Symbol:
     def latex(self) -> str:
         """``dW^{[1]}``: the layer in brackets, as in the course."""
         word, _, rest = self.base.partition("_")
-        digits = word[len(word.rstrip("0123456789")) :]
-        word = word[: len(word) - len(digits)] or digits
+        stem = word.rstrip("0123456789")
+        digits, word = (word[len(stem) :], stem) if stem else ("", word)
         d, word = ("d", word[1:]) if len(word) == 2 and word[0] == "d" else ("", word)
         if word in _LETTERS.values():
             out = f"\\{word}"
@@ -88,16 +92,18 @@ class Symbol:
         elif word in ("ŷ", "y\u0302"):
             out = r"\hat{y}"
         else:
-            out = word if len(word) == 1 else f"\\mathit{{{word}}}"
+            plain = word.translate(_ESCAPED)
+            out = plain if len(word) == 1 else f"\\mathit{{{plain}}}"
         if out.endswith("\u0302}") or word.endswith("\u0302"):
-            out = f"\\hat{{{word[:-1]}}}"
+            out = f"\\hat{{{word[:-1].translate(_ESCAPED)}}}"
         if rest == "hat":
             out, rest = f"\\hat{{{out}}}", ""
-        below = ", ".join(x for x in (digits, rest.replace("_", " "), str(self.rank) if self.rank > 1 else "") if x)
+        subscript = rest.replace("_", " ").translate(_ESCAPED)
+        below = ", ".join(x for x in (digits, subscript, f"({self.rank})" if self.rank > 1 else "") if x)
         if below:
             out += f"_{{{below}}}" if len(below) == 1 or below.isdigit() else f"_{{\\mathrm{{{below}}}}}"
         if self.layer:
-            number = self.layer if self.layer.isdigit() else f"\\mathrm{{{self.layer}}}"
+            number = self.layer if self.layer.isdigit() else f"\\mathrm{{{self.layer.translate(_ESCAPED)}}}"
             return f"{{{d}{out}^{{[{number}]}}}}"  # braces, so that a power or a transpose can follow
         return d + out
 
@@ -118,6 +124,7 @@ def unique_names(nodes: Iterable[Node]) -> Names:
     order = _layer_numbers(nodes)
     nodes = [n for n in nodes if n.name]
     ranks: dict[tuple[str, str], int] = {}
+    taken: set[str] = set()
     out: Names = {}
     for node in nodes:
         key = (
@@ -125,7 +132,10 @@ def unique_names(nodes: Iterable[Node]) -> Names:
             order[node.scope] if node.scope is not None and node.op.name != "constant" else "",
         )
         ranks[key] = ranks.get(key, 0) + 1
+        while Symbol(*key, ranks[key]).text in taken:  # a Z1 of the user's own beside the Z of layer 1
+            ranks[key] += 1
         out[node] = Symbol(*key, ranks[key])
+        taken.add(out[node].text)
     return out
 
 
@@ -164,6 +174,8 @@ def write(
                 uses[operand] = uses.get(operand, 0) + 1
     pieces: dict[Node, Piece] = {}
     definitions: list[tuple[str, str]] = []
+    taken = {symbol.text for symbol in names.values()}
+    free = (symbol for symbol in map(Symbol, (f"t{k}" for k in count(1))) if symbol.text not in taken)
     for node in order:
         root = node in roots
         if node in names and not (root and node.inputs):
@@ -171,7 +183,7 @@ def write(
             continue
         piece = node.op.write(node, [pieces[i] for i in node.inputs], latex)
         if uses.get(node, 0) > 1 and node.inputs and len(piece.text) >= LARGE and not root:
-            name = Symbol(f"t{len(definitions) + 1}").written(latex)
+            name = next(free).written(latex)
             definitions.append((name, piece.text))
             piece = Piece(name, ATOM)
         pieces[node] = piece
@@ -200,8 +212,8 @@ def text(node: Node) -> str:
     (formula,), shared = write([node])
     if not shared:
         return formula
-    width = max(len(name) for name, _ in shared)
-    return formula + "\n  where\n" + "\n".join(f"  {name:<{width}} = {part}" for name, part in shared)
+    width = max(columns(name) for name, _ in shared)
+    return formula + "\n  where\n" + "\n".join(f"  {padded(name, width)} = {part}" for name, part in shared)
 
 
 def latex(node: Node) -> str:
@@ -211,3 +223,13 @@ def latex(node: Node) -> str:
         return formula
     rows = [formula, *(f"\\text{{where }} {name} = {part}" for name, part in shared)]
     return "\\begin{aligned}" + r" \\ ".join("& " + row for row in rows) + "\\end{aligned}"
+
+
+def columns(text: str) -> int:
+    """How many characters wide a text is shown: a hat above a letter takes no room of its own."""
+    return sum(not unicodedata.combining(c) for c in text)
+
+
+def padded(text: str, width: int) -> str:
+    """The text, filled with blanks up to a width."""
+    return text + " " * (width - columns(text))

@@ -12,7 +12,8 @@ from chainrule.ops.elementwise import elementwise, numeric
 from chainrule.ops.leaves import constant
 
 
-def _write_add(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+def write_add(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    """a + b, and a − b where b is negative."""
     a, b = args
     if b.strength == NEGATIVE and b.text.startswith(("−", "-")):
         return Piece(f"{a.text} {'-' if latex else '−'} {b.text[1:].lstrip()}", ADD)
@@ -25,17 +26,16 @@ def _write_subtract(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
 
 
 def _write_negative(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
-    return Piece(("-" if latex else "−") + args[0].at_least(MULTIPLY, latex), NEGATIVE)
+    return Piece(("-" if latex else "−") + args[0].at_least(MULTIPLY, latex), NEGATIVE, args[0].open)
 
 
 def _write_multiply(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     scalar = any(n.shape == () for n in node.inputs)
     dot = (" \\cdot " if latex else " · ") if scalar else (" \\circ " if latex else " ∘ ")
-    left = args[0].at_least(MULTIPLY, latex)
-    right = args[1].at_least(MULTIPLY, latex)
-    if args[0].strength == NEGATIVE:
-        return Piece(args[0].text + dot + right, NEGATIVE)
-    return Piece(left + dot + right, MULTIPLY)
+    a, b = args
+    strength = NEGATIVE if a.strength == NEGATIVE and not a.open else MULTIPLY  # −a · b is −(a · b)
+    left, right = a.followed(strength, latex), b.at_least(MULTIPLY, latex)
+    return Piece(left + dot + right, strength, b.open and b.strength >= MULTIPLY)
 
 
 def write_divide(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
@@ -43,7 +43,7 @@ def write_divide(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     a, b = args
     if latex:
         return Piece(f"\\frac{{{a.text}}}{{{b.text}}}", MULTIPLY)
-    return Piece(f"{a.at_least(MULTIPLY, latex)}/{b.at_least(MULTIPLY + 6, latex)}", MULTIPLY)
+    return Piece(f"{a.followed(MULTIPLY, latex)}/{b.at_least(MULTIPLY + 6, latex)}", MULTIPLY)
 
 
 add = elementwise(
@@ -51,7 +51,7 @@ add = elementwise(
     "y = a + b",
     lambda xp, a, b: xp.add(a, b),
     (lambda y, a, b: constant(1.0), lambda y, a, b: constant(1.0)),
-    _write_add,
+    write_add,
     lambda a, b: a + b,
     gate="add: distributes",
     prepare=numeric,

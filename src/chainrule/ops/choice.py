@@ -26,6 +26,7 @@ from chainrule.graph.op import (
 from chainrule.ops.casting import cast
 from chainrule.ops.elementwise import broadcast_shape, elementwise, numeric
 from chainrule.ops.leaves import constant
+from chainrule.ops.shaping import sum_to
 
 
 def _comparison(name: str, doc: str, text: str, latex: str, fn: str) -> Op:
@@ -94,7 +95,8 @@ def _where_prepare(inputs: Sequence[Node]) -> tuple[Node, ...]:
 
 def _where_transpose(g: Node, node: Node, k: int) -> Node:
     zero = constant(0.0)
-    return where(node.inputs[0], g, zero) if k == 1 else where(node.inputs[0], zero, g)
+    routed = where(node.inputs[0], g, zero) if k == 1 else where(node.inputs[0], zero, g)
+    return sum_to(routed, node.inputs[k].shape)
 
 
 def _write_where(node: Node, args: Sequence[Piece], latex: bool) -> Piece:

@@ -10,7 +10,7 @@ import scipy
 
 from chainrule.graph.node import Node
 from chainrule.graph.op import ABSENT, ATOM, CALL, MULTIPLY, POWER, Facts, Op, Piece, Writer, function
-from chainrule.ops.arithmetic import write_divide
+from chainrule.ops.arithmetic import write_add, write_divide
 from chainrule.ops.elementwise import elementwise
 
 INF = math.inf
@@ -59,6 +59,11 @@ def _prefix(text: str, latex: str) -> Writer:
     return write
 
 
+def _write_log1p(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    inner = write_add(node, (Piece("1"), args[0]), latex).text
+    return Piece(f"\\log\\left({inner}\\right)" if latex else f"log({inner})", CALL)
+
+
 exp = elementwise(
     "exp",
     "y = e^x",
@@ -86,9 +91,7 @@ log1p = elementwise(
     "y = ln(1 + x), accurate near 0",
     lambda xp, x: xp.log1p(x),
     lambda y, x: 1 / (1 + x),
-    lambda node, args, latex: Piece(
-        f"\\log\\left(1 + {args[0].text}\\right)" if latex else f"log(1 + {args[0].text})", CALL
-    ),
+    _write_log1p,
     np.log1p,
     facts=Facts((-INF, INF), True, "right", True),
     not_differentiable="at −1 and below",
@@ -169,7 +172,7 @@ tanh: Op = elementwise(
 
 
 def _write_xlogy(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
-    left, right = args[0].at_least(MULTIPLY, latex), args[1]
+    left, right = args[0].followed(MULTIPLY, latex), args[1]
     if latex:
         return Piece(f"{left} \\circ \\log {right.at_least(CALL, True)}", MULTIPLY)
     return Piece(f"{left} ∘ log({right.text})", MULTIPLY)

@@ -60,7 +60,7 @@ GATHER = declare(
             joint=True,
         ),
         write=lambda node, args, latex: Piece(
-            f"{args[0].at_least(50, latex)}_{{[{args[1].text}]}}"
+            f"{{{args[0].at_least(50, latex)}}}_{{[{args[1].text}]}}"
             if latex
             else f"{args[0].at_least(50, latex)}[{args[1].text}]",
             CALL,

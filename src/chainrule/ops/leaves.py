@@ -19,6 +19,7 @@ from chainrule.graph.op import (
     DTYPES,
     MULTIPLY,
     NEGATIVE,
+    POWER,
     Case,
     Constant,
     Linear,
@@ -159,6 +160,8 @@ def number_text(value: float, latex: bool = False) -> str:
         p, q = fraction.as_integer_ratio()
         return f"{'-' if p < 0 else ''}\\frac{{{abs(p)}}}{{{q}}}" if latex else f"{p}/{q}"
     text = f"{value:.6g}"
+    if latex and "inf" in text:
+        return text.replace("inf", r"\infty")
     if latex and "e" in text:
         mantissa, exponent = text.split("e")
         times = "" if mantissa in ("1", "-1") else f"{mantissa} \\cdot "
@@ -171,7 +174,8 @@ def _write_constant(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     if value.ndim == 0:
         number = value.item()
         text = number_text(number, latex)
-        strength = NEGATIVE if number < 0 else MULTIPLY if "/" in text else ATOM
+        compound = any(sign in text for sign in ("/", "frac", "cdot"))
+        strength = NEGATIVE if text.startswith("-") else MULTIPLY if compound else POWER if "^" in text else ATOM
         return Piece(text if latex else text.replace("-", "−"), strength)
     if value.size <= 6 and value.ndim == 1:
         return Piece("[" + ", ".join(number_text(v, latex) for v in value) + "]")

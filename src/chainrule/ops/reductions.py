@@ -90,10 +90,10 @@ def _write_reduction(text: str, latex: str) -> Writer:
         if in_latex:
             if axes == examples and len(axes) == 1:
                 index = f"i=1}}^{{{shape[axes.copy().pop()]}"
-            return Piece(f"{latex}{f'_{{{index}}}' if index else ''} {inner}", MULTIPLY)
+            return Piece(f"{latex}{f'_{{{index}}}' if index else ''} {inner}", MULTIPLY, open=True)
         subscript = index.translate(str.maketrans("0123456789,", "₀₁₂₃₄₅₆₇₈₉ˏ"))
         if text == "Σ":
-            return Piece(f"Σ{subscript} {inner}", MULTIPLY)
+            return Piece(f"Σ{subscript} {inner}", MULTIPLY, open=True)
         return Piece(f"{text}{subscript}({args[0].text})", CALL)
 
     return write

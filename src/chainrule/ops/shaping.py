@@ -317,7 +317,7 @@ def _write_slice(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     while len(words) > 1 and words[-1] == ":":
         words.pop()
     base = args[0].at_least(POWER, latex)
-    return Piece(f"{base}_{{[{', '.join(words)}]}}" if latex else f"{base}[{', '.join(words)}]")
+    return Piece(f"{{{base}}}_{{[{', '.join(words)}]}}" if latex else f"{base}[{', '.join(words)}]")
 
 
 SLICE = _mover(

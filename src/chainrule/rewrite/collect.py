@@ -66,7 +66,7 @@ def _terms(node: Node, depth: int, memo: dict[Node, list[Term]], sigmoids: dict[
             out = _product(_terms(inputs[0], depth + 1, memo, sigmoids), [inverse]) or atom
     elif op == "power":
         exponent, base = number(inputs[1]), _terms(inputs[0], depth + 1, memo, sigmoids)
-        if exponent is not None and exponent == int(exponent) and 0 < abs(exponent) <= 4 and len(base) == 1:
+        if exponent is not None and exponent.is_integer() and 0 < abs(exponent) <= 4 and len(base) == 1:
             p = int(exponent)
             out = [Term(base[0].coefficient ** p, tuple((n, q * p) for n, q in base[0].factors))]
     elif op == "broadcast_to" and inputs[0].shape == ():
@@ -142,6 +142,7 @@ def _cost(node: Node, atoms: set[Node]) -> float:
         seen.add(n)
         plain = all(not i.inputs for i in n.inputs)  # a fraction of sizes and numbers is read as one number
         total += (0 if plain else 1) if n.shape == () else 0 if n.op.name == "broadcast_to" else 10
+        total += n.op.name == "divide" and n.shape != () == n.inputs[1].shape  # x/s is written 1/s · x
         total += sum(0.1 for i in n.inputs if n.shape != () == i.shape and number(i) is None)  # 1/m written twice
         stack.extend(n.inputs)
     return total
@@ -226,4 +227,4 @@ def collect(node: Node) -> Node | None:
     if terms == [Term(1.0, ((node, 1),))]:
         return None
     built = build(terms, node)
-    return built if _cost(built, atoms) < _cost(node, atoms) else None
+    return built if _cost(built, atoms) < _cost(node, atoms) - 0.05 else None  # sums of 0.1 are not exact

@@ -176,7 +176,9 @@ def structure(node: Node) -> Any:
     if not node.inputs:
         if node.op.name == "constant":
             value: np.ndarray[Any, Any] = node.attrs["value"]
-            return ("constant", node.name, node.dtype, value.shape, value.tobytes()) if value.size <= 256 else node
+            if value.size > 256:
+                return node
+            return ("constant", node.name, node.dtype, value.dtype.str, value.shape, value.tobytes())
         if node.op.name in ("size", "eye"):
             return (node.op.name, node.attrs["size"])
         return node

@@ -15,6 +15,7 @@ from chainrule.ops import (
     einsum,
     exp,
     log,
+    log_softmax,
     negative,
     one_hot,
     power,
@@ -26,6 +27,7 @@ from chainrule.ops import (
     where,
     xlogy,
 )
+from chainrule.ops import max as max_
 from chainrule.ops import sum as sum_
 from chainrule.ops.contractions import EINSUM, contract, parse
 from chainrule.rewrite.match import is_op, number, scalar, variable
@@ -197,12 +199,12 @@ def _power(node: Node) -> Node | None:
         return 1 / a
     if p is not None and is_op(a, "power") and a.name is None:
         q = number(a.inputs[1])
-        if q is not None and p == int(p) and q == int(q):
+        if q is not None and p.is_integer() and q.is_integer():
             return a.inputs[0] ** (p * q)
     return None
 
 
-@rule("exp of log", "exp(log x) = x", "simplicity", "exp", lambda: exp(log(x() ** 2 + 1)))
+@rule("exp of log", "exp(log x) = x", "simplicity", "exp", lambda: exp(log(x() ** 2)))
 def _exp(node: Node) -> Node | None:
     return node.inputs[0].inputs[0] if is_op(node.inputs[0], "log") else None
 
@@ -391,6 +393,23 @@ def _sum_of_probabilities(node: Node) -> Node | None:
 
 
 @rule(
+    "shifted softmax",
+    "softmax(z − c) = softmax(z) for a c that is the same along the axis",
+    "simplicity",
+    "softmax log_softmax",
+    lambda: (lambda v: softmax(v - max_(v, 1, keepdims=True)) + log_softmax(v - s()))(x()),
+)
+def _shifted_softmax(node: Node) -> Node | None:
+    shifted = node.inputs[0]
+    if not is_op(shifted, "subtract") or shifted.name is not None:
+        return None
+    scores, shift = shifted.inputs
+    axis = node.attrs["axis"] - (node.ndim - shift.ndim)
+    same = scores.shape == node.shape and (axis < 0 or shift.shape[axis] == 1)
+    return node.op.make((scores,), node.attrs) if same else None
+
+
+@rule(
     "reshape",
     "a shape given twice counts once",
     "simplicity",
@@ -467,10 +486,7 @@ def _einsum_transpose(node: Node) -> Node | None:
     "a repeated operand is contracted before it is repeated",
     "speed",
     "einsum",
-    lambda: (
-        broadcast_to(variable("r", (1, 3)), (2, 3)) @ variable("w", (3, 4))
-        + broadcast_to(s(), (2, 3)) @ variable("w", (3, 4))
-    ),
+    lambda: x() @ broadcast_to(variable("r", (1, 4)), (3, 4)) + variable("v", (3,)) @ broadcast_to(s(), (3,)),
 )
 def _einsum_broadcast(node: Node) -> Node | None:
     letters, result = parse(node.attrs["spec"])
@@ -498,10 +514,10 @@ def _einsum_broadcast(node: Node) -> Node | None:
 
 @rule(
     "needless cast",
-    "a cast to the kind that it is",
+    "a cast to the kind that it is; a repeated number is cast before it is repeated",
     "simplicity",
     "cast",
-    lambda: cast(cast(x(), "float"), "float"),
+    lambda: sin(x()) * cast(broadcast_to(constant(2), (2, 3)), "float"),
 )
 def _cast(node: Node) -> Node | None:
     operand = node.inputs[0]
@@ -553,7 +569,7 @@ def _scaled(node: Node) -> tuple[Node, Node | None, Node]:
     "where(c, x, 0) p + where(c, 0, y) q = where(c, x p, y q)",
     "simplicity",
     "add subtract",
-    lambda: where(x() > 0, s(), 0.0) * sin(x()) + where(x() > 0, 0.0, 1.0) * x(),
+    lambda: (lambda v: where(v > 0, s(), 0.0) * sin(v) + where(v > 0, 0.0, 1.0) * v)(x()),
 )
 def _two_masks(node: Node) -> Node | None:
     first, second = (_masked(i) for i in node.inputs)
@@ -596,7 +612,7 @@ def _xlogy(node: Node) -> Node | None:
     "a distribution is its operand",
     "simplicity",
     "distribution",
-    lambda: distribution(distribution(softmax(x()))),
+    lambda: distribution((lambda e: e / sum_(e, -1, keepdims=True))(exp(x()))),
 )
 def _distribution(node: Node) -> Node | None:
     return node.inputs[0] if is_op(node.inputs[0], "distribution", "softmax", "one_hot") else None

@@ -125,21 +125,32 @@ def _sigmoid(node: Node) -> Node | None:
 )
 def _softmax(node: Node) -> Node | None:
     e, total = node.inputs
-    if not is_op(e, "exp"):
+    axis = _axis_of(total, "sum", e) if is_op(e, "exp") else None
+    return None if axis is None else softmax(e.inputs[0], axis)
+
+
+@rule(
+    "softmax by logsumexp",
+    "exp(z − logsumexp(z)) = softmax(z), where the difference of large numbers has lost its digits",
+    "stability",
+    "exp",
+    lambda: (lambda v: exp(v - logsumexp(v, -1, keepdims=True)) + exp(v - logsumexp(v, -1)[:, None]))(z()),
+)
+def _exp_of_difference(node: Node) -> Node | None:
+    x = node.inputs[0]
+    axis = _axis_of(x.inputs[1], "logsumexp", x.inputs[0]) if is_op(x, "subtract") else None
+    return None if axis is None else softmax(x.inputs[0], axis)
+
+
+def _axis_of(total: Node, reduction: str, operand: Node) -> int | None:
+    """The one axis over which ``total`` is the reduction of the operand, spread along that axis again."""
+    inner = total.inputs[0] if is_op(total, "reshape", "broadcast_to") else total
+    if not is_op(inner, reduction) or inner.inputs[0] is not operand or len(inner.attrs["axes"]) != 1:
         return None
-    if is_op(total, "reshape", "broadcast_to"):
-        inner = total.inputs[0]
-        if is_op(inner, "sum") and len(inner.attrs["axes"]) == 1:
-            axis = inner.attrs["axes"][0]
-            kept = tuple(1 if i == axis else s for i, s in enumerate(e.shape))
-            if total.shape == kept and inner.inputs[0] is e:
-                return softmax(e.inputs[0], axis)
-        return None
-    if is_op(total, "sum") and total.inputs[0] is e and len(total.attrs["axes"]) == 1:
-        axis = total.attrs["axes"][0]
-        if total.attrs["keepdims"] or (axis == 0 and e.ndim <= 2):
-            return softmax(e.inputs[0], axis)
-    return None
+    (axis,) = inner.attrs["axes"]
+    kept = tuple(1 if i == axis else s for i, s in enumerate(operand.shape))
+    fits = total.shape == kept or (axis == 0 and total.shape == kept[1:])
+    return axis if fits else None
 
 
 def _naive_tanh(v: Node) -> Node:
