@@ -64,7 +64,7 @@ def test_the_derivative_of_a_function_of_one_variable(formula, derivative):
             cr.tanh, [lambda t: 1 - t**2, lambda t: -2 * t * (1 - t**2), lambda t: (6 * t**2 - 2) * (1 - t**2)]
         ),
         pytest.param(
-            lambda x: cr.log((1 + cr.tanh(x)) / (1 - cr.tanh(x))) / 2 + cr.tanh(x) ** 3 * 0,
+            lambda x: cr.log((1 + cr.tanh(x)) / (1 - cr.tanh(x))) / 2,
             [lambda t: 1.0 + 0 * t, lambda t: 0 * t, lambda t: 0 * t],
         ),
     ],

@@ -10,18 +10,34 @@ from typing import Annotated, Any
 
 import typer
 
+from chainrule import __version__
 from chainrule.cli import show
 from chainrule.errors import ChainruleError, ConfigurationError
 from chainrule.train import Run, TrainingWarning, load
 from chainrule.train.table import TableRun, fit_table, load_table_run
 
 app = typer.Typer(
-    help="Networks as mathematics: train on a table, predict, read the formulas.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        show.plain(f"chainrule {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Networks as mathematics: train on a table, predict, read the formulas."""
+
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 TableFile = Annotated[Path, typer.Argument(metavar="FILE", help="A table: CSV or Parquet.", show_default=False)]
@@ -68,7 +84,10 @@ def train(
     ] = None,
     formulas: Annotated[bool, typer.Option("--formulas", help="Print the formula sheet as well.")] = False,
 ) -> None:
-    """Train a network to predict a column of a table, and compare it with a linear model."""
+    """Train a network to predict a column of a table, and compare it with a linear model.
+
+    Where the loss stops being finite, the run is saved with the last finite parameters and the exit code is 2.
+    """
     from chainrule.data import read_table
 
     folder = free_folder(file.stem) if out is None else out
@@ -89,12 +108,14 @@ def train(
         validation_table=read_table(validation) if validation else None,
         seed=seed,
     )
+    where = result.save(folder)  # first of all: whoever reads the rest may close the pipe
     report(result, target)
     if formulas:
         show.heading("Formulas")
         show.plain(result.run.formulas())
-    where = result.save(folder)
     show.plain(f"\nsaved in {where}\nnext: chainrule predict {where} NEW.csv -o OUT.csv   chainrule formulas {where}")
+    if result.run.history.diverged is not None:
+        raise typer.Exit(2)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.engine.namespaces import NUMPY
-from chainrule.engine.program import Feeds, Kinds, Program, as_array, float_dtype, learn_sizes
+from chainrule.engine.program import Feeds, Kinds, Program, as_array, fed_array, float_dtype, learn_sizes
 from chainrule.graph.node import Node
 from chainrule.graph.op import is_float
 
@@ -37,6 +37,6 @@ def interpret(
 
 def precision_of(fed: Mapping[Node, Any]) -> Any:
     """The widest float type among the arrays fed, float64 where there is none."""
-    types = [np.asarray(v).dtype for n, v in fed.items() if is_float(n.dtype)]
+    types = [fed_array(n, v).dtype for n, v in fed.items() if is_float(n.dtype)]
     floats = [t for t in types if t.kind == "f" and t.itemsize >= 2]
     return np.result_type(*floats) if floats else np.dtype(np.float64)

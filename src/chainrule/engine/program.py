@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.errors import DataError, DTypeError, GraphError, near
 from chainrule.graph.dim import Dim, bind, resolve
 from chainrule.graph.graph import LEAVES, Graph
-from chainrule.graph.node import Node, describe
+from chainrule.graph.node import Node, ancestors, describe
 from chainrule.graph.op import FLOATS, is_float
 
 Feeds = Mapping[Any, Any]
@@ -87,8 +87,7 @@ class Program:
                     hint=near(key, [str(n) for n in known]) if isinstance(key, str) else None,
                 )
             matched[node] = value
-        needed = _needed(self.outputs, matched)
-        missing = [n for n in needed if n not in matched]
+        missing = [n for n in self.order(matched) if n.op.name in LEAVES and n not in matched]
         if missing:
             raise GraphError(
                 "numbers are missing",
@@ -97,21 +96,29 @@ class Program:
             )
         return matched
 
+    def order(self, fed: Mapping[Node, Any]) -> Sequence[Node]:
+        """The nodes in the order in which they are computed; what only a fed node needs is not."""
+        if all(not n.inputs for n in fed):
+            return self.graph.nodes
+        return ancestors(*self.outputs, stop=fed.__contains__)
+
     def run(self, xp: Any, fed: Mapping[Node, Any], kinds: Kinds, sizes: Mapping[str, int]) -> dict[Node, Any]:
         """Compute every node that is not fed, with the functions of the array namespace ``xp``."""
         values: dict[Node, Any] = dict(fed)
-        for node in self.graph.nodes if not fed else _order(self.outputs, fed):
+        for node in self.order(fed):
             if node not in values:
                 values[node] = apply(xp, node, [values[i] for i in node.inputs], kinds, sizes)
         return values
 
 
 def apply(xp: Any, node: Node, operands: Sequence[Any], kinds: Kinds, sizes: Mapping[str, int]) -> Any:
-    """One node's value from its operands' values."""
+    """One node's value from its operands' values, in the number type that the node says."""
     attrs = {k: definite(v, sizes) for k, v in node.attrs.items()}
     for need in node.op.needs:
         attrs[need] = kinds.of(node.dtype) if need == "dtype" else tuple(resolve(s, sizes) for s in node.shape)
-    return node.op.forward(xp, *operands, **attrs)
+    value = node.op.forward(xp, *operands, **attrs)
+    dtype = kinds.of(node.dtype)
+    return value if value.dtype == dtype else xp.astype(value, dtype)
 
 
 def definite(value: Any, sizes: Mapping[str, int]) -> Any:
@@ -123,33 +130,17 @@ def definite(value: Any, sizes: Mapping[str, int]) -> Any:
     return value
 
 
-def _order(outputs: Sequence[Node], fed: Mapping[Node, Any]) -> list[Node]:
-    """The nodes to compute, stopping at what is fed."""
-    order: list[Node] = []
-    seen: set[Node] = set()
-    stack = [(n, False) for n in reversed(outputs)]
-    while stack:
-        node, expanded = stack.pop()
-        if expanded:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            if node not in fed:
-                stack.extend((i, False) for i in reversed(node.inputs) if i not in seen)
-    return order
-
-
-def _needed(outputs: Sequence[Node], fed: Mapping[Node, Any]) -> list[Node]:
-    return [n for n in _order(outputs, fed) if n.op.name in LEAVES]
+def fed_array(node: Node, value: Any) -> np.ndarray[Any, Any]:
+    """Fed numbers as an array of whatever kind they have."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise DTypeError(f"the numbers for {node.name} are not an array", hint=str(error)) from None
 
 
 def as_array(node: Node, value: Any, kinds: Kinds) -> np.ndarray[Any, Any]:
     """Fed numbers as an array of the node's kind."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise DTypeError(f"the numbers for {node.name} are not an array", hint=str(error)) from None
+    array = fed_array(node, value)
     if array.dtype.kind not in "biufV":
         raise DTypeError(
             f"the numbers for {node.name} are not numbers",

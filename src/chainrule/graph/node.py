@@ -375,8 +375,8 @@ def describe(node: Node) -> str:
     return f"{word}: {node.dtype} {show(node.shape)}{at}"
 
 
-def ancestors(*outputs: Node) -> list[Node]:
-    """Every node that the outputs need, operands before results, each once.
+def ancestors(*outputs: Node, stop: Callable[[Node], bool] | None = None) -> list[Node]:
+    """Every node that the outputs need, operands before results, each once; none beyond those that ``stop``.
 
     Nodes are immutable, so a graph has no cycles by construction; the walk keeps its own stack, so that
     depth has no limit.
@@ -391,7 +391,8 @@ def ancestors(*outputs: Node) -> list[Node]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((i, False) for i in reversed(node.inputs) if i not in seen)
+            if stop is None or not stop(node):
+                stack.extend((i, False) for i in reversed(node.inputs) if i not in seen)
     return order
 
 

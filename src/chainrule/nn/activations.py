@@ -61,7 +61,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
 
 
 def activation(value: Any) -> Activation:
-    """An activation from its name, or any function from node to node; None is linear."""
+    """An activation from its name, a layer or its class, or any function from node to node; None is linear."""
     if value is None:
         return ops.linear
     if isinstance(value, str):
@@ -73,7 +73,8 @@ def activation(value: Any) -> Activation:
                 hint=near(value, ACTIVATIONS),
             )
         value = ACTIVATIONS[value]
-        return value() if isinstance(value, type) else value  # type: ignore[no-any-return]
+    if isinstance(value, type) and issubclass(value, Layer):
+        return value()
     if callable(value):
         return value  # type: ignore[no-any-return]
     raise ConfigurationError("not an activation", given=repr(value), expected="a name or a function of a node")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,7 @@ def initializer(value: Any, default: str = "glorot_uniform") -> Initializer | Ca
                 hint=near(value, INITIALIZERS),
             )
         return INITIALIZERS[value]
-    if isinstance(value, (int, float)):
+    if isinstance(value, Real):
         return Constant(float(value))
     if callable(value):
         return value  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from chainrule.errors import ConfigurationError, ShapeError
@@ -31,9 +32,15 @@ class Layer:
         return self.scope.name
 
     @property
+    def parts(self) -> Sequence[Any]:
+        """The functions that the layer is made of; those that are layers bring parameters of their own."""
+        return ()
+
+    @property
     def parameters(self) -> tuple[Node, ...]:
-        """What the layer learns; empty before the first call."""
-        return tuple(self._parameters.values())
+        """What the layer and its parts learn; empty before the first call."""
+        inner = [p for part in self.parts if isinstance(part, Layer) for p in part.parameters]
+        return tuple(dict.fromkeys([*self._parameters.values(), *inner]))
 
     def __getitem__(self, name: str) -> Node:
         return self._parameters[name]

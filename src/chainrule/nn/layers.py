@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from chainrule.errors import ConfigurationError
+from chainrule.errors import ConfigurationError, GraphError
 from chainrule.graph.dim import product
-from chainrule.graph.node import Node
+from chainrule.graph.node import Node, Scope
 from chainrule.nn.activations import activation as activation_by_name
 from chainrule.nn.activations import activation_name
 from chainrule.nn.initializers import initializer
@@ -54,6 +55,11 @@ class Dense(Layer):
         if isinstance(self._function, Layer):  # what the activation learns belongs to this layer
             self._function.scope = self.scope
 
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The activation, which may be a layer itself."""
+        return (self._function,)
+
     def build(self, x: Node) -> None:
         """Make W and b for inputs of the size of x's last axis."""
         width = self.width_of(x)
@@ -68,9 +74,7 @@ class Dense(Layer):
         z = x @ self["W"]
         if self.use_bias:
             z = z + self["b"]
-        z = z.named("Z", self.scope)
-        a = self._function(z)
-        return a if a is z else a.named("A", self.scope)
+        return _activated(self._function, z.named("Z", self.scope), self.scope)
 
     def __repr__(self) -> str:
         return f"Dense({self.units}, {activation_name(self.activation)!r})"
@@ -84,13 +88,25 @@ class Activation(Layer):
         self.activation = activation
         self._function = activation_by_name(activation)
 
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The activation, which may be a layer itself."""
+        return (self._function,)
+
     def apply(self, x: Node) -> Node:
         """g(x)."""
-        a = self._function(x)
-        return a if a is x else a.named("A", self.scope)
+        return _activated(self._function, x, self.scope)
 
     def __repr__(self) -> str:
         return f"Activation({activation_name(self.activation)!r})"
+
+
+def _activated(function: Callable[[Node], Node], z: Node, scope: Scope) -> Node:
+    """A = g(z), or z itself where g is linear."""
+    a = function(z)
+    if not isinstance(a, Node):
+        raise GraphError(f"the activation {activation_name(function)} does not return a node", given=type(a).__name__)
+    return a if a is z else a.named("A", scope)
 
 
 class Flatten(Layer):

@@ -6,6 +6,7 @@ Losses of probabilities are written as in the textbook; the rewriting rules make
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -73,8 +74,8 @@ def absolute_error(y_hat: Operand, y: Operand) -> Node:
 def huber(y_hat: Operand, y: Operand, delta: float = 1.0) -> Node:
     """L = ½ e² for |e| ≤ δ, δ (|e| − ½ δ) beyond, e = ŷ − y.  Source: Huber 1964."""
     y_hat, y = _pair("huber", y_hat, y)
-    if not delta > 0:
-        raise ConfigurationError("huber: delta is positive", given=delta)
+    if not 0 < delta < math.inf:
+        raise ConfigurationError("huber: delta is a positive number", given=delta)
     error = y_hat - y
     return where(abs(error) <= delta, 0.5 * error**2, delta * (abs(error) - 0.5 * delta))
 
@@ -115,7 +116,7 @@ def categorical_cross_entropy(y_hat: Operand, y: Operand, from_logits: bool = Fa
     if y.dtype == "int" and y.shape == y_hat.shape[:-1]:
         labels = one_hot(y, y_hat.shape[-1])
     else:
-        if y.ndim == y_hat.ndim - 1:
+        if y.ndim == y_hat.ndim - 1 and y.dtype != "int":
             raise DTypeError(
                 "categorical_cross_entropy: class numbers are integers",
                 given=f"{y!r}",

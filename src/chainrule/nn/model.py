@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,7 +33,8 @@ class Model:
     def __post_init__(self) -> None:
         for field in ("inputs", "outputs"):
             value = getattr(self, field)
-            nodes = (value,) if isinstance(value, Node) else tuple(value)
+            several = isinstance(value, Iterable) and not isinstance(value, Node)
+            nodes = tuple(value) if several else (value,)
             if not nodes or not all(isinstance(n, Node) for n in nodes):
                 raise GraphError(f"the {field} of a model are nodes", given=repr(value))
             object.__setattr__(self, field, nodes)
@@ -111,10 +112,9 @@ class Sequential(Layer):
         self._models.clear()
 
     @property
-    def parameters(self) -> tuple[Node, ...]:
-        """What all the layers learn; empty before the first call."""
-        found = [p for layer in self.layers if isinstance(layer, Layer) for p in layer.parameters]
-        return tuple(dict.fromkeys(found))
+    def parts(self) -> Sequence[Any]:
+        """The layers."""
+        return self.layers
 
     def __call__(self, x: Any) -> Node:
         """The last layer's output for x."""
@@ -122,8 +122,9 @@ class Sequential(Layer):
             raise ConfigurationError("the network has no layers", hint="network.add(Dense(10, 'relu'))")
         for layer in self.layers:
             x = layer(x)
-        assert isinstance(x, Node)
-        return x
+            if not isinstance(x, Node):
+                raise GraphError(f"the layer {layer!r} does not return a node", given=type(x).__name__)
+        return x  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[Callable[[Node], Node]]:
         return iter(self.layers)

@@ -166,7 +166,7 @@ def write(
         names: symbols by node; by default every named node has its own.
     """
     names = unique_names(ancestors(*roots)) if names is None else names
-    order = _written(roots, names)
+    order = ancestors(*roots, stop=lambda n: n in names and n not in roots)  # a name is not gone through
     uses: dict[Node, int] = {}
     for node in order:
         if node in roots or node not in names:
@@ -188,23 +188,6 @@ def write(
             piece = Piece(name, ATOM)
         pieces[node] = piece
     return [pieces[r].text for r in roots], definitions
-
-
-def _written(roots: Sequence[Node], names: Names) -> list[Node]:
-    """The nodes that are written, operands first: those reached without going through a name."""
-    order: list[Node] = []
-    seen: set[Node] = set()
-    stack = [(r, False) for r in reversed(roots)]
-    while stack:
-        node, expanded = stack.pop()
-        if expanded:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            if node in roots or node not in names:
-                stack.extend((i, False) for i in reversed(node.inputs))
-    return order
 
 
 def text(node: Node) -> str:

@@ -6,13 +6,14 @@ operations are element by element. What an optimizer remembers of a parameter (i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from chainrule.errors import ConfigurationError, near
 from chainrule.graph.node import Node
-from chainrule.ops import constant, sqrt
+from chainrule.ops import constant, maximum, sqrt
 from chainrule.optimize.schedules import Schedule, alpha
 
 States = dict[str, Node]
@@ -43,12 +44,12 @@ class Optimizer:
             limit = getattr(self, name)
             if limit is not None and not limit > 0:
                 raise ConfigurationError(f"{name} is a positive number or None", given=limit)
-        if self.weight_decay < 0:
-            raise ConfigurationError("weight_decay is not negative", given=self.weight_decay)
         for f in fields(self):
             value = getattr(self, f.name)
             if f.name in DECAYS and not 0 <= value < 1:
                 raise ConfigurationError(f"{f.name} lies in [0, 1)", given=value)
+            if f.name in NOT_NEGATIVE and not 0 <= value < math.inf:
+                raise ConfigurationError(f"{f.name} is a number of at least 0", given=value)
 
     def states(self) -> Mapping[str, float]:
         """What is remembered of each parameter, and the number it starts with."""
@@ -60,6 +61,7 @@ class Optimizer:
 
 
 DECAYS = ("momentum", "rho", "beta_1", "beta_2")
+NOT_NEGATIVE = ("weight_decay", "epsilon", "initial")
 
 
 def _symbol(value: float, name: str) -> Node:
@@ -130,7 +132,8 @@ class RMSprop(Optimizer):
     Args:
         rho: ρ, how much of the average is kept at each step.
         epsilon: ε, inside the root.
-        centered: divide by the standard deviation instead: M ← ρ M + (1 − ρ) g, and √(E − M² + ε).
+        centered: divide by the standard deviation instead: M ← ρ M + (1 − ρ) g, and
+            √(max(E − M², 0) + ε).
     """
 
     rho: float = 0.9
@@ -146,7 +149,8 @@ class RMSprop(Optimizer):
         if not self.centered:
             return w - rate * (g / sqrt(mean_square + epsilon)), {"E": mean_square}
         mean = rho * s["M"] + (1 - rho) * g
-        return w - rate * (g / sqrt(mean_square - mean**2 + epsilon)), {"E": mean_square, "M": mean}
+        variance = maximum(mean_square - mean**2, 0.0)  # rounding may leave it below 0
+        return w - rate * (g / sqrt(variance + epsilon)), {"E": mean_square, "M": mean}
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,12 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 def optimizer(value: Any, learning_rate: Any = None) -> Optimizer:
     """An optimizer from its name or as it is; ``learning_rate`` goes with a name."""
     if isinstance(value, Optimizer):
+        if learning_rate is not None:
+            raise ConfigurationError(
+                "the learning rate is given twice",
+                given=f"{learning_rate} beside {value!r}",
+                hint=f"{type(value).__name__}({learning_rate})",
+            )
         return value
     if isinstance(value, type) and issubclass(value, Optimizer):
         return value() if learning_rate is None else value(learning_rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from chainrule.errors import ConfigurationError
@@ -14,6 +15,9 @@ from chainrule.ops import cast, constant, cos, floor, less, minimum, where
 @dataclass(frozen=True)
 class Schedule:
     """α as a function of the step. Abstract."""
+
+    def __post_init__(self) -> None:
+        self(constant(0.0))  # a setting that is out of range is an error where the schedule is made
 
     def __call__(self, t: Node) -> Node:
         """The learning rate at step t, a scalar node; t counts from 0."""
@@ -29,7 +33,7 @@ class Schedule:
 
 def alpha(value: float) -> Node:
     """A learning rate, written α in formulas."""
-    if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+    if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
         raise ConfigurationError("a learning rate is a positive number", given=repr(value), expected="such as 0.01")
     return constant(float(value), name="α")
 
@@ -38,6 +42,12 @@ def _steps(value: int, what: str) -> float:
     if value < 1:
         raise ConfigurationError(f"{what} is at least one step", given=value)
     return float(value)
+
+
+def _factor(value: float) -> Node:
+    if not 0 < value < math.inf:
+        raise ConfigurationError("rate is a positive number", given=value, expected="below 1 for a decay")
+    return constant(float(value))
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class StepDecay(Schedule):
     rate: float = 0.5
 
     def __call__(self, t: Node) -> Node:
-        return alpha(self.learning_rate) * constant(self.rate) ** floor(t / _steps(self.steps, "steps"))
+        return alpha(self.learning_rate) * _factor(self.rate) ** floor(t / _steps(self.steps, "steps"))
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class ExponentialDecay(Schedule):
     rate: float = 0.96
 
     def __call__(self, t: Node) -> Node:
-        return alpha(self.learning_rate) * constant(self.rate) ** (t / _steps(self.steps, "steps"))
+        return alpha(self.learning_rate) * _factor(self.rate) ** (t / _steps(self.steps, "steps"))
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,9 @@ def update(rule: Optimizer, gradients: Mapping[Node, Node], names: Mapping[Node,
             else:
                 slots[slot] = state(f"{slot}_{w.name}", w.shape, w.dtype, start)
         new_w, new_slots = rule.step(w, g, slots, rates[w], t)
-        parameters[w] = new_w
-        states.update({slots[slot]: new_slots[slot] for slot in slots})
+        # Whatever settings and schedules made of it, what is handed on is of the kind that came.
+        parameters[w] = cast(new_w, w.dtype)
+        states.update({slots[slot]: cast(new_slots[slot], w.dtype) for slot in slots})
     rate = next(iter(rates.values())) if rates else constant(0.0)
     return Update(parameters, states, rate, counter)
 

@@ -142,7 +142,8 @@ def _cost(node: Node, atoms: set[Node]) -> float:
         seen.add(n)
         plain = all(not i.inputs for i in n.inputs)  # a fraction of sizes and numbers is read as one number
         total += (0 if plain else 1) if n.shape == () else 0 if n.op.name == "broadcast_to" else 10
-        total += n.op.name == "divide" and n.shape != () == n.inputs[1].shape  # x/s is written 1/s · x
+        by = n.inputs[1] if n.op.name == "divide" else None
+        total += by is not None and n.shape != () == by.shape and number(by) is None  # x/m is written 1/m · x
         total += sum(0.1 for i in n.inputs if n.shape != () == i.shape and number(i) is None)  # 1/m written twice
         stack.extend(n.inputs)
     return total

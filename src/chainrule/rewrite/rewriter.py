@@ -111,7 +111,8 @@ class Rewriter:
                 continue
             if not ready:
                 stack.append((node, True))
-                stack.extend((i, False) for i in node.inputs if i not in self.normal)
+                # Left to right: of equal constants the network's own stays, so that its quantities stay themselves.
+                stack.extend((i, False) for i in reversed(node.inputs) if i not in self.normal)
                 continue
             candidate = self._intern(node.rebuilt(tuple(self.normal[i] for i in node.inputs)))
             if candidate not in self.normal:

@@ -156,10 +156,10 @@ def _multiply(node: Node) -> Node | None:
 
 @rule(
     "divide",
-    "x/1 = x, 0/x = 0, (−x)/y = −(x/y), x/x = 1, x/2 = 0.5 x",
+    "x/1 = x, 0/x = 0, (−x)/y = −(x/y), x/x = 1, x/2 = 0.5 x, x/y/z = x/(y z)",
     "simplicity",
     "divide",
-    lambda: x() / 1 + (-x()) / 2 + 0 / (x() ** 2 + 1) + (lambda v: v / v)(x()),
+    lambda: x() / 1 + (-x()) / 2 + 0 / (x() ** 2 + 1) + (lambda v: v / v)(x()) + 1 / s() / s(),
 )
 def _divide(node: Node) -> Node | None:
     a, b = node.inputs
@@ -176,7 +176,7 @@ def _divide(node: Node) -> Node | None:
         return -(a / b.inputs[0])
     if below is not None and below != 0 and number(a) is None and np.log2(abs(below)) % 1 == 0:
         return constant(1 / below) * a
-    if is_op(a, "divide") and a.name is None and scalar(b) is None:
+    if is_op(a, "divide") and a.name is None and (scalar(b) is None or node.shape == ()):
         return a.inputs[0] / (a.inputs[1] * b)
     return None
 

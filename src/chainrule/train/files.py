@@ -72,18 +72,28 @@ def save(run: Run, folder: str | Path, also: Mapping[str, Callable[[Path], Any]]
 
 
 def _put_in_place(new: Path, target: Path) -> None:
-    if not target.exists():
-        new.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.rename(old / "run")
+    earlier = _earlier(target)
+    if target.exists():
+        shutil.rmtree(earlier, ignore_errors=True)
+        target.rename(earlier)
     try:
         new.rename(target)
     except OSError:
-        (old / "run").rename(target)
+        if earlier.exists():
+            earlier.rename(target)
         raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _earlier(folder: Path) -> Path:
+    """Where the run that is being replaced waits until the new one is in its place."""
+    return folder.parent / f".{folder.name}.earlier"
+
+
+def place_of(folder: str | Path) -> Path:
+    """Where the run of a folder lies: there, or beside it when a process was killed between two renames."""
+    path = Path(folder)
+    return path if path.exists() or not _earlier(path).is_dir() else _earlier(path)
 
 
 def _write(run: Run, folder: Path) -> None:
@@ -124,7 +134,9 @@ def _describe(value: Any) -> Any:
             "name": type(value).__name__,
             **{f.name: _describe(getattr(value, f.name)) for f in fields(value)},
         }
-    return dict(value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return {k: _describe(v) for k, v in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _restore(data: Any) -> Any:
@@ -143,7 +155,7 @@ def load(folder: str | Path) -> Run:
 
     Errors: :class:`RunError` naming what is missing, altered, or of a newer format.
     """
-    path = Path(folder)
+    path = place_of(folder)
     if not path.is_dir():
         raise RunError("there is no such run", given=str(path), expected=f"a folder with {MODEL}")
     described = _read_json(path)
@@ -165,9 +177,9 @@ def load(folder: str | Path) -> Run:
         history = History(*_read_history(path), noted["stopped"], noted["best_epoch"], noted["diverged"])
         kinds = Labels(described["labels"]["kind"], tuple(described["labels"]["classes"]))
         settings = described["settings"]
-    except ChainruleError:
+    except RunError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ChainruleError) as error:
         raise RunError(
             f"{MODEL} cannot be read",
             given=f"{type(error).__name__}: {error}",
@@ -242,4 +254,4 @@ def _read_history(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
     return columns, table
 
 
-__all__ = ["FORMAT", "load", "save"]
+__all__ = ["FORMAT", "load", "place_of", "save"]

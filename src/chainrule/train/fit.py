@@ -139,7 +139,11 @@ def fit(
             trainer.advance(1 if callbacks else min(trainer.chunk, epochs - trainer.history.epochs))
             if show is not None:
                 show.show(trainer.history)
-            answers = [callback(trainer.run()) for callback in callbacks]
+            try:
+                answers = [callback(trainer.run()) for callback in callbacks]
+            except KeyboardInterrupt:
+                answers = []
+                interrupted.set()
             if True in answers:
                 trainer.history.stopped = trainer.history.stopped or "stopped by a callback"
             if interrupted.is_set():
@@ -181,8 +185,7 @@ class Trainer:
         dtype: Any = "float32",
     ) -> None:
         start = network.parameters if isinstance(network, Run) else None
-        first = X if not isinstance(X, Mapping) else next(iter(X.values()))
-        model = network.model if isinstance(network, Run) else as_model(network, _example_shape(first))
+        model = _model_of(network, X)
         chosen = default_loss(model) if loss is None else loss_by_name(loss)
         rule = optimizer_by_name(optimizer, learning_rate)
         arrays = inputs_of(model, X)
@@ -365,9 +368,13 @@ def default_loss(model: Model) -> Loss:
     ]
 
 
-def _example_shape(X: Any) -> tuple[int, ...]:
-    shape = examples(X, "X").shape
-    return shape[1:] if len(shape) > 1 else (1,)
+def _model_of(network: Any, X: Any) -> Model:
+    if isinstance(network, Run):
+        return network.model
+    if isinstance(network, (Model, Node)):  # these have inputs; the others get one for the examples
+        return as_model(network, ())
+    shape = examples(next(iter(X.values())) if isinstance(X, Mapping) else X, "X").shape
+    return as_model(network, shape[1:] or (1,))
 
 
 def _generator(seed: int, purpose: int, number: int = 0) -> np.random.Generator:

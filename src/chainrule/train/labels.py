@@ -21,7 +21,10 @@ def examples(value: Any, what: str, dtype: Any = None) -> Array:
 
     Errors: :class:`DataError` naming the first row and column that is text, NaN or infinite.
     """
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise DataError(f"{what} is not an array", given=str(error), expected="rows of one length") from None
     if array.dtype.kind in "OUS":
         try:
             array = array.astype(float)
@@ -29,7 +32,7 @@ def examples(value: Any, what: str, dtype: Any = None) -> Array:
             bad = next((i for i, v in enumerate(array.ravel()) if not _is_number(v)), 0)
             raise DataError(
                 f"{what} is not made of numbers",
-                given=f"{array.ravel()[bad]!r} in row {bad // max(array[0].size if array.ndim > 1 else 1, 1)}",
+                given=f"{array.ravel().tolist()[bad]!r} in row {bad // max(array[0].size if array.ndim > 1 else 1, 1)}",
                 expected="numbers",
                 hint="encode text first; chainrule train and chainrule.data.prepare do that for tables",
             ) from None
@@ -63,6 +66,13 @@ def check_finite(array: Array, what: str) -> None:
             given=f"{array[place]} in {where}; {int((~finite).sum())} such numbers in all",
             hint="leave out those rows, or fill the gaps first",
         )
+
+
+def fits(array: Array, node: Node) -> bool:
+    """Whether an array has a node's shape, apart from the sizes that the node only names."""
+    return array.ndim == node.ndim and all(
+        not isinstance(e, int) or e == g for e, g in zip(node.shape, array.shape, strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,10 @@ class Labels:
         array = examples(array, "Y")
         if array.ndim == output.ndim - 1 and output.shape[-1] == 1:
             array = array[:, None]
+        if not fits(array, output):
+            raise ShapeError(
+                "the labels do not fit the network's output", given=show(array.shape), expected=show(output.shape)
+            )
         return array
 
     def decide(self, y_hat: Array) -> Array:
@@ -138,17 +152,20 @@ def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
                 hint="Dense(number of classes, 'softmax'); or binary_cross_entropy after Dense(1, 'sigmoid')",
             )
         found = _classes(array)
-        if isinstance(width, int) and len(found) > width:
+        if not isinstance(width, int):
+            return Labels("classes", found)
+        if all(type(c) is int and 0 <= c < width for c in found):
+            return Labels("classes", tuple(range(width)))
+        if len(found) != width:
             raise ShapeError(
-                "there are more classes than outputs",
+                f"there are {'more' if len(found) > width else 'fewer'} classes than outputs",
                 given=f"{len(found)} classes: {', '.join(map(repr, found[:12]))}",
-                expected=f"at most {width}, the width of the output",
+                expected=f"{width}, the width of the output",
                 hint=f"make the last layer Dense({len(found)}, 'softmax')",
             )
-        numbers = all(isinstance(c, int) and 0 <= c < width for c in found) if isinstance(width, int) else False
-        return Labels("classes", tuple(range(width)) if numbers and isinstance(width, int) else found)
+        return Labels("classes", found)
     if loss.labels == "binary":
-        if array.dtype.kind in "OUSb" or (one_each and not np.isin(array, (0, 1)).all() and _two(array)):
+        if one_each and (array.dtype.kind in "OUSb" or (not np.isin(array, (0, 1)).all() and _two(array))):
             found = _classes(array)
             if len(found) != 2:
                 raise DataError(
@@ -179,7 +196,23 @@ def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
 
 
 def _classes(array: Array) -> tuple[Any, ...]:
-    return tuple(np.unique(array).tolist())
+    labels = array.ravel().tolist()
+    missing = [i for i, v in enumerate(labels) if v is None or v != v]
+    if missing:
+        raise DataError(
+            "a label is missing",
+            given=f"{labels[missing[0]]} in row {missing[0]}; {len(missing)} such labels in all",
+            expected="a label for every example",
+            hint="leave out those rows",
+        )
+    found = tuple(np.unique(array).tolist())
+    if not isinstance(found[0], (str, int, float)):
+        raise DataError(
+            "a label is a text, a number or a truth value",
+            given=f"{found[0]!r}, a {type(found[0]).__name__}",
+            hint="Y.astype(str) turns labels into texts",
+        )
+    return found
 
 
 def _two(array: Array) -> bool:
@@ -241,5 +274,7 @@ def _by_class(labels: Labels, codes: Array, class_weight: Any) -> Array:
             expected=", ".join(map(repr, classes)),
         )
     table = np.array([float(class_weight.get(c, 1.0)) for c in classes])
+    if not (np.isfinite(table) & (table >= 0)).all():
+        raise ConfigurationError("a class weight is a number of at least 0", given=dict(class_weight))
     chosen: Array = table[flat]
     return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -13,25 +14,29 @@ class Progress:
     """One line that is written over: epoch, loss, validation loss, time left.
 
     In a terminal the line stays in its place; elsewhere (a file, a pipe) ten lines are written in all.
+    The time left is reckoned from the second call on: the first chunk of epochs includes the compilation.
     """
 
     def __init__(self, epochs: int, stream: TextIO | None = None) -> None:
         self.epochs = epochs
         self.stream = stream if stream is not None else sys.stderr
         self.live = self.stream.isatty()
-        self.started = time.perf_counter()
+        self.first: tuple[int, float] | None = None
         self.width = 0
         self.next = 0.0
 
     def show(self, history: History) -> None:
         """Show the last epoch."""
         epoch = history.epochs
+        if self.first is None:
+            self.first = epoch, time.perf_counter()
         if not self.live:
             if epoch < self.next:
                 return
             self.next = epoch + self.epochs / 10
         line = self.line(history)
         if self.live:
+            line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps is not written over
             self.stream.write("\r" + line.ljust(self.width))
             self.width = len(line)
         else:
@@ -44,10 +49,16 @@ class Progress:
         parts = [f"epoch {epoch}/{self.epochs}"]
         for column, value in history.row(-1).items():
             parts.append(f"{column.replace('_', ' ')} {value:.4g}")
-        left = (time.perf_counter() - self.started) / max(epoch, 1) * (self.epochs - epoch)
-        if epoch < self.epochs:
-            parts.append(f"{left:.0f} s left" if left >= 1 else "")
-        return "  ".join(p for p in parts if p)
+        left = self._seconds_left(epoch)
+        if left >= 1:
+            parts.append(f"{left:.0f} s left")
+        return "  ".join(parts)
+
+    def _seconds_left(self, epoch: int) -> float:
+        if self.first is None or epoch <= self.first[0]:
+            return 0.0
+        since, started = self.first
+        return (time.perf_counter() - started) / (epoch - since) * (self.epochs - epoch)
 
     def end(self) -> None:
         """Leave the line standing."""

@@ -19,7 +19,7 @@ from chainrule.notation import Sheet
 from chainrule.rewrite import rewrite
 from chainrule.train.formulas import formulas
 from chainrule.train.history import History
-from chainrule.train.labels import Labels, examples
+from chainrule.train.labels import Labels, examples, fits
 from chainrule.train.step import StepGraph
 
 Array = np.ndarray[Any, Any]
@@ -157,9 +157,7 @@ def inputs_of(model: Model, X: Any) -> list[Array]:
         array = examples(value, str(node.name))
         if array.ndim == 1 and node.ndim == 2:
             array = array[:, None]
-        if array.ndim != node.ndim or any(
-            isinstance(e, int) and e != g for e, g in zip(node.shape[1:], array.shape[1:], strict=True)
-        ):
+        if not fits(array, node):
             raise ShapeError(
                 f"the examples do not fit the network's input {node.name}",
                 given=show(array.shape),

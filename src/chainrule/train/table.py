@@ -12,7 +12,7 @@ import numpy as np
 from chainrule import data
 from chainrule.errors import ConfigurationError
 from chainrule.nn import Dense, Sequential
-from chainrule.train.files import load
+from chainrule.train.files import load, place_of
 from chainrule.train.fit import EarlyStopping, fit
 from chainrule.train.run import Run
 
@@ -158,5 +158,5 @@ def predict_table(run: Run, preprocessing: Any, table: Any, remarks: list[str] |
 def load_table_run(folder: str | Path) -> TableRun:
     """Read a run that was trained on a table, with its preprocessing."""
     run = load(folder)
-    preprocessing = data.Preprocessing.load(Path(folder) / PREPROCESSING)
+    preprocessing = data.Preprocessing.load(place_of(folder) / PREPROCESSING)
     return TableRun(run, preprocessing, {}, {})

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from chainrule.engine.program import Kinds, Program
+from chainrule.engine.program import Kinds, Program, as_array
 from chainrule.engine.xla.compile import kinds_for, precision, trace
 from chainrule.graph.node import Node
 
@@ -87,8 +87,9 @@ class Epochs:
             put = partial(_put, kinds=self.kinds)
             self.carry = tuple(put(n, self.start[n]) for n in self.leaves)
             self.best = tuple(put(n, self.start[n]) for n in self.leaves) if plan.monitor is not None else ()
-            self.data = tuple(put(n, a) for n, a in zip(plan.examples, self.examples, strict=True))
-            self.held_out = tuple(put(n, a) for n, a in zip(plan.examples, self.validation, strict=False))
+            feed = partial(_feed, kinds=self.kinds)
+            self.data = tuple(feed(n, a) for n, a in zip(plan.examples, self.examples, strict=True))
+            self.held_out = tuple(feed(n, a) for n, a in zip(plan.examples, self.validation, strict=False))
             self.fixed = tuple(put(n, v) for n, v in plan.constants.items())
             worst = -np.inf if plan.larger_is_better else np.inf
             self.control = (
@@ -230,3 +231,7 @@ def _all_finite(carry: Any) -> Any:
 
 def _put(node: Node, value: Any, kinds: Kinds) -> Any:
     return jax.device_put(np.asarray(value, dtype=kinds.of(node.dtype)))
+
+
+def _feed(node: Node, value: Any, kinds: Kinds) -> Any:
+    return jax.device_put(as_array(node, value, kinds))

@@ -1,0 +1,99 @@
+"""The formula sheet: textbook forms, and that the formulas shown are those that run."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+X = np.random.default_rng(0).normal(size=(12, 3))
+CODES = np.arange(12) % 4
+
+
+def one_step(last, labels, **options):
+    """A network 3-2-last, before and after one step on the whole batch."""
+    network = cr.Sequential(cr.Dense(2, "tanh"), cr.Dense(*last))
+    options = {"batch_size": None, "dtype": "float64", "shuffle": False} | options
+    return cr.Trainer(network, X, labels, **options).run(), cr.fit(network, X, labels, epochs=1, **options)
+
+
+def section(sheet, title):
+    """The formulas under a title."""
+    (found,) = [s for s in sheet.sections if s.title == title]
+    return [line.text for line in found.lines]
+
+
+@pytest.mark.parametrize(
+    ("last", "labels", "cost", "derivative"),
+    [
+        ((4, "softmax"), np.eye(4)[CODES], None, "dZ2 = A2 − Y"),
+        ((1, "sigmoid"), CODES % 2, "J = 1/m · Σ (−(Y ∘ log(A2) + (1 − Y) ∘ log(1 − A2)))", "dZ2 = A2 − Y"),
+        ((1, "linear"), CODES, "J = 1/m · Σ (Z2 − Y)²", "dZ2 = 2 · (Z2 − Y)"),
+    ],
+)
+def test_the_textbook_forms(last, labels, cost, derivative):
+    run, _ = one_step(last, labels)
+    sheet = run.formulas()
+    assert section(sheet, "Forward")[:3] == ["Z1 = X W1 + b1", "A1 = tanh(Z1)", "Z2 = A1 W2 + b2"]
+    if cost:
+        assert section(sheet, "Cost") == [cost]
+    assert section(sheet, "Backward") == [
+        derivative,
+        "dW2 = 1/m · A1ᵀ dZ2",
+        "db2 = 1/m · Σ dZ2",
+        "dZ1 = dZ2 W2ᵀ ∘ (1 − A1²)",
+        "dW1 = 1/m · Xᵀ dZ1",
+        "db1 = 1/m · Σ dZ1",
+    ]
+
+
+def test_the_backward_part_that_is_shown_has_the_numbers_of_backpropagation_by_hand():
+    start, _ = one_step((4, "softmax"), CODES)
+    p, Y = start.parameters, np.eye(4)[CODES]
+    A1 = np.tanh(X @ p["W1"] + p["b1"])
+    e = np.exp(A1 @ p["W2"] + p["b2"])
+    dZ2 = e / e.sum(axis=1, keepdims=True) - Y
+    dZ1 = dZ2 @ p["W2"].T * (1 - A1**2)
+    expected = {
+        "dZ2": dZ2,
+        "dW2": A1.T @ dZ2 / 12,
+        "db2": dZ2.mean(axis=0),
+        "dZ1": dZ1,
+        "dW1": X.T @ dZ1 / 12,
+        "db1": dZ1.mean(axis=0),
+    }
+    step = start.step
+    feeds = {step.model.inputs[0]: X, step.labels: CODES} | start.values
+    shown = {step.names[n].text: cr.evaluate(n, feeds) for n in step.backward}
+    assert sorted(shown) == sorted(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(shown[name], value, atol=1e-12)
+
+
+def test_the_update_that_is_shown_is_the_one_that_runs():
+    start, end = one_step((1, "linear"), CODES, optimizer=cr.Momentum(0.05, momentum=0.8))
+    assert section(start.formulas(), "Update (Momentum)") == [
+        "v_W1 ← β · v_W1 + dW1",
+        "W1 ← W1 − α · v_W1",
+    ]
+    assert "likewise b1, W2, b2; α = 0.05, β = 0.8" in str(start.formulas())
+    step = start.step
+    feeds = {step.model.inputs[0]: X, step.labels: CODES[:, None]} | start.values
+    for parameter, gradient in step.gradients.items():
+        name = step.names[parameter].text
+        moved = start.parameters[name] - 0.05 * cr.evaluate(gradient, feeds)  # v begins at 0
+        np.testing.assert_allclose(end.parameters[name], moved, atol=1e-12)
+
+
+def test_the_sheet_is_latex_too():
+    run, _ = one_step((1, "sigmoid"), CODES % 2)
+    latex = run.formulas().latex()
+    assert latex.startswith(r"\begin{aligned}")
+    assert latex.endswith(r"\end{aligned}")
+    assert latex.count("{") == latex.count("}")
+    for part in (r"\textbf{Forward}", r"\textbf{Cost}", r"\textbf{Backward}", r"\textbf{Update (Adam)}", r"\leftarrow"):
+        assert part in latex
+
+
+def test_weights_of_the_examples_stand_in_the_cost():
+    run, _ = one_step((1, "linear"), CODES, sample_weight=np.arange(12))
+    assert section(run.formulas(), "Cost") == ["J = 1/m · Σ w ∘ (Z2 − Y)²"]
