@@ -1,0 +1,1 @@
+"""One training step, and one cold process, timed beside the peers: ``python -m benchmarks``."""
