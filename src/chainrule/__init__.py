@@ -8,8 +8,9 @@
 1/m · xᵀ (σ(x W + b) − y)
 """
 
-from chainrule import errors, nn, notation, ops, optimize, train
+from chainrule import errors, explain, nn, notation, ops, optimize, train
 from chainrule.errors import ChainruleError
+from chainrule.explain import Convexity, Jacobian, Trace, convexity, hessian, hessian_vector, jacobian, trace
 from chainrule.graph import Dim, Graph, Node
 from chainrule.nn import (
     Activation,
@@ -129,7 +130,7 @@ from chainrule.optimize import (
     StepDecay,
     WarmUp,
 )
-from chainrule.train import EarlyStopping, History, Run, Trainer, TrainingWarning, fit, load
+from chainrule.train import EarlyStopping, History, Run, Trainer, TrainingWarning, fit, formulas, load
 from chainrule.verbs import check_gradient, compile, directional, evaluate, gradient, simplify
 
 __version__ = "0.1.0"
@@ -140,6 +141,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "ChainruleError",
+    "Convexity",
     "CosineDecay",
     "Dense",
     "Dim",
@@ -149,6 +151,7 @@ __all__ = [
     "GradientDescent",
     "Graph",
     "History",
+    "Jacobian",
     "Layer",
     "Model",
     "Momentum",
@@ -160,6 +163,7 @@ __all__ = [
     "Run",
     "Sequential",
     "StepDecay",
+    "Trace",
     "Trainer",
     "TrainingWarning",
     "WarmUp",
@@ -177,6 +181,7 @@ __all__ = [
     "compile",
     "concatenate",
     "constant",
+    "convexity",
     "cos",
     "cumsum",
     "directional",
@@ -190,11 +195,13 @@ __all__ = [
     "errors",
     "evaluate",
     "exp",
+    "explain",
     "expm1",
     "eye",
     "fit",
     "flip",
     "floor",
+    "formulas",
     "gather",
     "gelu",
     "gelu_tanh",
@@ -203,9 +210,12 @@ __all__ = [
     "greater_equal",
     "hard_sigmoid",
     "hard_tanh",
+    "hessian",
+    "hessian_vector",
     "hinge",
     "huber",
     "input",
+    "jacobian",
     "kl_divergence",
     "leaky_relu",
     "less",
@@ -266,6 +276,7 @@ __all__ = [
     "swish",
     "tanh",
     "thresholded_relu",
+    "trace",
     "train",
     "transpose",
     "where",

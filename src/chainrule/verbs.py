@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Feeds = Mapping[Any, Any]
 
 
-def _nodes(formulas: object, what: str) -> tuple[Node, ...]:
+def as_nodes(formulas: object, what: str) -> tuple[Node, ...]:
     """One formula or several as a tuple of nodes; anything else is an error that says what the verb takes."""
     several = formulas if isinstance(formulas, Iterable) and not isinstance(formulas, (str, Node)) else [formulas]
     nodes = tuple(several)
@@ -136,16 +136,16 @@ def gradient(output: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     >>> print(cr.gradient(3 * x**2 + 2 * x + 1, x))
     6 · x + 2
     """
-    (cost,) = _nodes([output], "the cost")
-    found = derive(cost, _nodes(wrt, "what a gradient is taken by")).gradients
+    (cost,) = as_nodes([output], "the cost")
+    found = derive(cost, as_nodes(wrt, "what a gradient is taken by")).gradients
     return found[0] if isinstance(wrt, Node) else list(found)
 
 
 def directional(outputs: Node | Sequence[Node], directions: Mapping[Node, Node]) -> Any:
     """How outputs move when nodes move along directions: forward mode, Σ ∂y/∂x · direction, simplified."""
-    nodes = _nodes(outputs, "an output")
+    nodes = as_nodes(outputs, "an output")
     check_mapping(directions, "directions are", "its direction")
-    moving, along = _nodes(directions, "what moves"), _nodes(directions.values(), "a direction")
+    moving, along = as_nodes(directions, "what moves"), as_nodes(directions.values(), "a direction")
     marked = _marked(nodes, moving)
     rewriter = Rewriter()
     targets = [rewriter.normal_form(marked[n]) for n in moving]
@@ -164,7 +164,7 @@ def simplify(formula: Node | Sequence[Node]) -> Rewriting:
     >>> print(cr.simplify(-cr.log(1 - cr.sigmoid(z))).outputs[0])
     softplus(z)
     """
-    return rewrite(_nodes(formula, "a formula"))
+    return rewrite(as_nodes(formula, "a formula"))
 
 
 def evaluate(
@@ -193,7 +193,7 @@ def evaluate(
     >>> float(cr.evaluate(cr.mean(x), {x: [1.0, 2.0, 6.0]}))
     3.0
     """
-    nodes = _nodes(outputs, "an output")
+    nodes = as_nodes(outputs, "an output")
     feeds = {} if feeds is None else feeds
     check_mapping(feeds)
     fed_inside = any(isinstance(k, Node) and k.inputs for k in feeds)
@@ -220,7 +220,7 @@ def compile(outputs: Node | Sequence[Node], *, dtype: Any = None) -> Compiled:
     """
     from chainrule.engine.xla import compile_nodes
 
-    return compile_nodes(rewrite(_nodes(outputs, "an output")).outputs, dtype, isinstance(outputs, Node))
+    return compile_nodes(rewrite(as_nodes(outputs, "an output")).outputs, dtype, isinstance(outputs, Node))
 
 
 @dataclass(frozen=True)
@@ -266,13 +266,13 @@ def check_gradient(
 
     Errors: :class:`DerivativeError` naming the first entry that is wrong, with both numbers.
     """
-    nodes = _nodes(wrt, "what a gradient is taken by")
+    nodes = as_nodes(wrt, "what a gradient is taken by")
     check_mapping(feeds)
     for node in nodes:
         if node.inputs:
             raise GraphError("only leaves can be checked: their numbers are moved a little", given=f"{node!r}")
-    (cost,) = _nodes([output], "the cost")
-    symbolic = derive(cost, nodes).gradients if gradients is None else _nodes(gradients, "a derivative")
+    (cost,) = as_nodes([output], "the cost")
+    symbolic = derive(cost, nodes).gradients if gradients is None else as_nodes(gradients, "a derivative")
     if [g.shape for g in symbolic] != [n.shape for n in nodes]:
         raise GraphError(
             "there is one derivative for each node, of its shape",

@@ -97,3 +97,49 @@ def test_the_sheet_is_latex_too():
 def test_weights_of_the_examples_stand_in_the_cost():
     run, _ = one_step((1, "linear"), CODES, sample_weight=np.arange(12))
     assert section(run.formulas(), "Cost") == ["J = 1/m · Σ w ∘ (Z2 − Y)²"]
+
+
+# --- column notation, and any cost -----------------------------------------------------------------------
+
+
+def test_the_course_s_sheet_in_the_course_s_notation():
+    run, _ = one_step((1, "sigmoid"), CODES % 2)
+    sheet = run.formulas(columns=True)
+    assert section(sheet, "Forward") == ["Z1 = W1 X + b1", "A1 = tanh(Z1)", "Z2 = W2 A1 + b2", "A2 = σ(Z2)"]
+    assert section(sheet, "Backward") == [
+        "dZ2 = A2 − Y",
+        "dW2 = 1/m · dZ2 A1ᵀ",
+        "db2 = 1/m · Σ dZ2",
+        "dZ1 = W2ᵀ dZ2 ∘ (1 − A1²)",
+        "dW1 = 1/m · dZ1 Xᵀ",
+        "db1 = 1/m · Σ dZ1",
+    ]
+    shapes = {line.text.split(" = ")[0]: line.shape for s in sheet.sections[:3] for line in s.lines}
+    assert (shapes["Z1"], shapes["dW1"], shapes["db1"]) == ("(2, m)", "(2, 3)", "(2, 1)")
+
+
+def test_the_sheet_of_any_cost():
+    x, y, z = (cr.input(n, ()) for n in "xyz")
+    q, r = (x + y).named("q"), cr.maximum(y, z).named("r")
+    sheet = cr.formulas((q * r).named("f"))
+    assert section(sheet, "Forward") == ["q = x + y", "r = max(y, z)"]
+    assert section(sheet, "Cost") == ["f = q · r"]
+    assert section(sheet, "Backward") == ["dx = r", "dy = r + q · [y ≥ z]", "dz = q · [y < z]"]
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "gelu", "softplus", "elu"])
+@pytest.mark.parametrize("layers", [2, 5])
+def test_a_deep_network_s_sheet_has_one_short_line_for_every_quantity(layers, activation):
+    network = cr.Sequential(*(cr.Dense(3, activation) for _ in range(layers - 1)), cr.Dense(4, "softmax"))
+    run = cr.Trainer(network, X, CODES).run()
+    backward = section(run.formulas(), "Backward")
+    assert [line.split(" = ")[0] for line in backward] == [
+        f"d{q}{k}" for k in range(layers, 0, -1) for q in ("Z", "W", "b")
+    ]
+    assert backward[0] == f"dZ{layers} = A{layers} − onehot(Y)"
+    assert max(map(len, backward)) < 110
+
+
+def test_a_cost_without_parameters_and_inputs_is_an_error():
+    with pytest.raises(cr.ChainruleError, match="nothing to differentiate by"):
+        cr.formulas(cr.constant(1.0) * 2)

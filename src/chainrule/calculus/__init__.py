@@ -1,8 +1,8 @@
 """Graph → graph: derivatives in reverse and forward mode, and numerical differences to check them."""
 
-from chainrule.calculus.forward import forward
+from chainrule.calculus.forward import forward, push
 from chainrule.calculus.numeric import central_difference, compare
-from chainrule.calculus.reverse import Backward, Edge, check_differentiable, reverse, zeros_like
+from chainrule.calculus.reverse import Backward, Edge, check_differentiable, pull, reverse, zeros_like
 
 __all__ = [
     "Backward",
@@ -11,6 +11,8 @@ __all__ = [
     "check_differentiable",
     "compare",
     "forward",
+    "pull",
+    "push",
     "reverse",
     "zeros_like",
 ]

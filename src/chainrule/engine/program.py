@@ -72,6 +72,11 @@ class Program:
         """The nodes that numbers are fed to."""
         return self.graph.leaves()
 
+    @cached_property
+    def has_float64(self) -> bool:
+        """Whether a node is float64 in a run of any precision."""
+        return any(n.dtype == "float64" for n in self.graph)
+
     def match(self, feeds: Feeds) -> dict[Node, Any]:
         """The fed numbers by node; keys may be nodes or names. Checks that nothing is missing."""
         check_mapping(feeds)

@@ -8,6 +8,7 @@ of sizes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import index
 from typing import Union
 
 from chainrule.errors import ShapeError
@@ -21,8 +22,8 @@ class Dim:
     """A named size, or a sum of products of named sizes.
 
     >>> m = Dim("m")
-    >>> m, 2 * m + 3, m - m, m * Dim("n")
-    (m, 2m + 3, 0, m n)
+    >>> m, 2 * m + 3, m - 1, m - m, m * Dim("n")
+    (m, 2m + 3, m - 1, 0, m n)
     """
 
     __slots__ = ("_hash", "terms")
@@ -92,12 +93,13 @@ class Dim:
         parts = []
         for monomial, c in self.terms:
             word = " ".join(monomial)
-            parts.append(str(c) if not word else word if c == 1 else f"{c}{word}")
-        return " + ".join(parts)
+            factor = {1: "", -1: "-"}.get(c, str(c))
+            parts.append(factor + word if word else str(c))
+        return " + ".join(parts).replace("+ -", "- ")
 
 
 def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
-    return size.terms if isinstance(size, Dim) else (((), int(size)),)
+    return size.terms if isinstance(size, Dim) else (((), index(size)),)
 
 
 def as_size(value: object) -> Size:

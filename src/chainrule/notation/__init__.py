@@ -3,7 +3,7 @@
 from chainrule.graph.node import VIEWS
 from chainrule.notation.sheet import Line, Section, Sheet, line, section
 from chainrule.notation.svg import Picture, svg
-from chainrule.notation.text import Names, Symbol, latex, text, unique_names, write
+from chainrule.notation.text import Names, Symbol, columns, latex, padded, text, unique_names, write
 
 VIEWS.update(text=text, latex=latex, svg=svg)
 
@@ -14,8 +14,10 @@ __all__ = [
     "Section",
     "Sheet",
     "Symbol",
+    "columns",
     "latex",
     "line",
+    "padded",
     "section",
     "svg",
     "text",

@@ -12,6 +12,8 @@ from itertools import pairwise
 
 COLUMN_GAP, ROW_GAP, LANE = 44.0, 16.0, 10.0
 """Between two columns, between two boxes of a column, and the height that a passing edge takes."""
+NOTE_HEIGHT = 28.0
+"""More room around a box where something is written at the edges."""
 SWEEPS = 12
 MOST_LANES = 4000
 """A drawing that would need more lanes for its long edges draws those as plain curves."""
@@ -29,14 +31,18 @@ class Layout:
     height: float
 
 
-def layered(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]) -> Layout:
+def layered(
+    sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]], notes: Sequence[float] = ()
+) -> Layout:
     """Place boxes of these (width, height), numbered so that every edge goes from a lower to a higher number.
+
+    ``notes`` says how wide is what will be written at the beginning of each edge.
 
     >>> layered([(10, 10), (10, 10), (10, 10)], [(0, 2), (1, 2)]).centres
     [(5.0, 5.0), (5.0, 31.0), (59.0, 18.0)]
     """
     columns = _columns(len(sizes), edges)
-    heights = [h for _, h in sizes]
+    heights = [h + (NOTE_HEIGHT if any(notes) else 0.0) for _, h in sizes]
     chains: list[list[int]] = []
     lanes = sum(columns[b] - columns[a] - 1 for a, b in edges)
     for a, b in edges:  # an edge over several columns gets a lane through each of those between
@@ -50,10 +56,13 @@ def layered(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int
     y = _heights(order, heights, columns, links)
 
     widths = [max((sizes[i][0] for i in column if i < len(sizes)), default=0.0) for column in order]
+    gaps = [COLUMN_GAP] * len(order)
+    for (a, _), wide in zip(edges, notes, strict=False):
+        gaps[columns[a]] = max(gaps[columns[a]], COLUMN_GAP + wide)
     x, left = [], 0.0
-    for width in widths:
+    for width, gap in zip(widths, gaps, strict=True):
         x.append(left + width / 2)
-        left += width + COLUMN_GAP
+        left += width + gap
     points = [(x[columns[i]], y[i]) for i in range(len(heights))]
 
     def route(chain: Sequence[int]) -> list[Point]:
@@ -64,7 +73,7 @@ def layered(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int
         return [start, *through, end]
 
     bottom = max((y[i] + heights[i] / 2 for i in range(len(heights))), default=0.0)
-    return Layout(points[: len(sizes)], [route(c) for c in chains], max(left - COLUMN_GAP, 0.0), bottom)
+    return Layout(points[: len(sizes)], [route(c) for c in chains], max(left - gaps[-1], 0.0) if gaps else 0.0, bottom)
 
 
 def _columns(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:

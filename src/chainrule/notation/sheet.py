@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from chainrule.graph.dim import show
 from chainrule.graph.node import Node
-from chainrule.notation.text import Names, columns, padded, write
+from chainrule.notation.columns import turned
+from chainrule.notation.text import Names, padded, write
+from chainrule.notation.text import columns as width_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Sheet:
 
     def __str__(self) -> str:
         left = max(
-            (columns(line.text.split(" = ", 1)[0].split(" ← ", 1)[0]) for s in self.sections for line in s.lines),
+            (width_of(line.text.split(" = ", 1)[0].split(" ← ", 1)[0]) for s in self.sections for line in s.lines),
             default=0,
         )
         rows: list[tuple[str, str]] = []
@@ -54,7 +56,7 @@ class Sheet:
                 rows += [(f"  {'':<{left}}   with {note}", "") for note in line.notes]
             if section.note:
                 rows.append((f"  {section.note}", ""))
-        width = max((columns(a) for a, b in rows if b and columns(a) <= 64), default=0)
+        width = max((width_of(a) for a, b in rows if b and width_of(a) <= 64), default=0)
         return "\n".join(f"{padded(a, width)}   {b}".rstrip() if b else a for a, b in rows[1:])
 
     __repr__ = __str__
@@ -72,9 +74,14 @@ class Sheet:
         return f"${self.latex()}$"
 
 
-def line(node: Node, names: Names, *, symbol: Node | None = None, arrow: bool = False) -> Line:
-    """``name = formula`` of a node; ``symbol`` is what it is called when that is another node (w ← …)."""
+def line(node: Node, names: Names, *, symbol: Node | None = None, arrow: bool = False, columns: bool = False) -> Line:
+    """``name = formula`` of a node; ``symbol`` is what it is called when that is another node (w ← …).
+
+    ``columns`` writes it in the course's notation, with examples in columns.
+    """
     named = names[symbol if symbol is not None else node]
+    if columns:
+        node, names = turned(node, names)
     (text,), shared = write([node], names=names)
     (latex,), shared_latex = write([node], latex=True, names=names)
     sign, sign_latex = ("←", r"\leftarrow") if arrow else ("=", "=")
@@ -88,6 +95,6 @@ def line(node: Node, names: Names, *, symbol: Node | None = None, arrow: bool = 
     )
 
 
-def section(title: str, nodes: Sequence[Node], names: Names) -> Section:
+def section(title: str, nodes: Sequence[Node], names: Names, columns: bool = False) -> Section:
     """A section with a line for each node."""
-    return Section(title, [line(n, names) for n in nodes])
+    return Section(title, [line(n, names, columns=columns) for n in nodes])

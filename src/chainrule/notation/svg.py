@@ -7,7 +7,7 @@ operands, those without a name as a square; a tooltip says the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from html import escape
@@ -26,7 +26,7 @@ SQUARE = "□"
 LONGEST = 28
 """A label of more characters is cut."""
 
-MARGIN, PADDING, LINE, CHARACTER, SMALL = 16.0, 12.0, 17.0, 8.2, 6.6
+MARGIN, PADDING, LINE, CHARACTER, SMALL, NOTE = 16.0, 12.0, 17.0, 8.2, 6.6, 7.0
 
 _STYLE = """
 text{font:14px ui-sans-serif,system-ui,'Segoe UI','DejaVu Sans',sans-serif;fill:#1f2937;text-anchor:middle}
@@ -36,6 +36,10 @@ text.shape{font-size:11px;fill:#6b7280}text.key{text-anchor:start;font-size:12px
 .backward .box{fill:#fff1f2;stroke:#be123c;stroke-dasharray:5 3}.result .box{stroke-width:2.4;stroke:#0f172a}
 .edge{fill:none;stroke:#94a3b8;stroke-width:1.4}.edge.backward{stroke:#be123c;stroke-dasharray:5 3}
 """
+_NOTE_STYLE = "text.above,text.under{font-size:12px}text.above{fill:#1d4ed8}text.under{fill:#be123c}\n"
+
+Notes = Callable[[Node, Node], tuple[str, str]]
+"""What stands above and below the edge from an operand to its user."""
 
 
 class Picture(str):
@@ -68,14 +72,17 @@ class Box:
         return max(width + 2 * PADDING, 36.0), LINE * (1 + bool(self.below)) + PADDING
 
 
-def svg(outputs: Node | Iterable[Node], limit: int = LIMIT) -> Picture:
+def svg(
+    outputs: Node | Iterable[Node], limit: int = LIMIT, *, names: Names | None = None, notes: Notes | None = None
+) -> Picture:
     """The graph of one or several nodes as an SVG picture.
 
     Numbers and sizes are written into the boxes that use them. A graph of more than ``limit`` nodes is
-    folded by layers.
+    folded by layers. ``names`` are the symbols of nodes, and ``notes`` gives what is written above and below
+    each edge.
     """
     graph = Graph(outputs)
-    names = unique_names(graph.nodes)
+    names = unique_names(graph.nodes) if names is None else names
     written_in = _written_in(graph)
     drawn = [n for n in graph if n not in written_in]
     groups = _folded(drawn, graph, limit)
@@ -85,15 +92,14 @@ def svg(outputs: Node | Iterable[Node], limit: int = LIMIT) -> Picture:
         for nodes in groups
     ]
     box_of = {n: k for k, nodes in enumerate(groups) for n in nodes}
-    edges = sorted(
-        {
-            (box_of[operand], box_of[n])
-            for n in drawn
-            for operand in n.inputs
-            if operand not in written_in and box_of[operand] != box_of[n]
-        }
-    )
-    return Picture(_draw(boxes, edges, " and ".join(_title(n, names) for n in graph.outputs[:3])))
+    edges = {
+        (box_of[operand], box_of[n]): notes(operand, n) if notes else ("", "")
+        for n in drawn
+        for operand in n.inputs
+        if operand not in written_in and box_of[operand] != box_of[n]
+    }
+    ordered = dict(sorted(edges.items()))
+    return Picture(_draw(boxes, ordered, " and ".join(_title(n, names) for n in graph.outputs[:3])))
 
 
 def _written_in(graph: Graph) -> set[Node]:
@@ -225,8 +231,9 @@ _KEYS = {
 }
 
 
-def _draw(boxes: list[Box], edges: list[tuple[int, int]], title: str) -> str:
-    layout = layered([b.size for b in boxes], edges)
+def _draw(boxes: list[Box], edges: dict[tuple[int, int], tuple[str, str]], title: str) -> str:
+    widths = [NOTE * max(map(columns, notes)) for notes in edges.values()]
+    layout = layered([b.size for b in boxes], list(edges), widths)
     roles = [r for r in _KEYS if any(r in b.role.split() or (r == "folded" and len(b.nodes) > 1) for b in boxes)]
     key, key_width = _key(roles, layout.height + 2 * MARGIN)
     width = max(layout.width, key_width) + 2 * MARGIN
@@ -243,6 +250,7 @@ def _draw(boxes: list[Box], edges: list[tuple[int, int]], title: str) -> str:
     for (_, target), route in zip(edges, layout.routes, strict=True):
         backward = " backward" if "backward" in boxes[target].role else ""
         parts.append(f'<path class="edge{backward}" marker-end="url(#arrow)" d="{_curve(route)}"/>')
+    parts += [_noted(*notes, route) for notes, route in zip(edges.values(), layout.routes, strict=True) if any(notes)]
     parts += [_drawn(box, *centre) for box, centre in zip(boxes, layout.centres, strict=True)]
     return "\n".join([*parts, "</g>", key, "</svg>"])
 
@@ -268,6 +276,16 @@ def _outline(role: str, x: float, y: float, width: float, height: float, folded:
         )
 
     return (rectangle(4) if folded else "") + rectangle(0)
+
+
+def _noted(above: str, below: str, route: list[tuple[float, float]]) -> str:
+    """What stands above and below an edge, in the middle of its first stretch."""
+    (x, y), (u, v), *_ = route
+    middle = f'x="{(x + u) / 2:.1f}"'
+    return (
+        f'<text class="above" {middle} y="{(y + v) / 2 - 4:.1f}">{escape(above)}</text>'
+        f'<text class="under" {middle} y="{(y + v) / 2 + 13:.1f}">{escape(below)}</text>'
+    )
 
 
 def _curve(route: list[tuple[float, float]]) -> str:

@@ -41,7 +41,6 @@ def _comparison(name: str, doc: str, text: str, latex: str, fn: str) -> Op:
         not_differentiable="where a = b; 0 is taken",
         dtype=lambda inputs, attrs: "bool",
         prepare=same_kind,
-        gate="blocks",
     )
 
 
@@ -69,7 +68,6 @@ def _logical(name: str, doc: str, write: Writer, fn: str, arity: int = 2) -> Op:
         not_differentiable="at the change; 0 is taken",
         dtype=lambda inputs, attrs: "bool",
         prepare=_boolean,
-        gate="blocks",
     )
 
 

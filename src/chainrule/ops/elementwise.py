@@ -80,9 +80,10 @@ def elementwise(
     """Declare ``y_i = f(a_i, …)`` with a local derivative ``(y, a, …) → node`` for each operand."""
     if isinstance(partials, Constant):
         calculus: Any = partials
+        gate, structure = "blocks", "zero"
     else:
         calculus = Elementwise(partials if isinstance(partials, tuple) else (partials,))
-        arity = len(calculus.partials)
+        arity, structure = len(calculus.partials), "diagonal"
     shapes: tuple[tuple[Any, ...], ...] = (
         (((2, 3),),) if arity == 1 else (((2, 3),) * arity, ((2, 3), (3,))[:arity], ((2, 1), (4, 2, 3))[:arity])
     )
@@ -97,7 +98,7 @@ def elementwise(
             calculus=calculus,
             write=write,
             gate=gate,
-            structure="diagonal" if not isinstance(partials, Constant) else "zero",
+            structure=structure,
             facts=facts,
             not_differentiable=not_differentiable,
             reference=reference,

@@ -33,7 +33,9 @@ def _indices(node: Node, what: str) -> Node:
             f"{what} picks by whole numbers",
             given=f"{node!r}",
             expected="dtype 'int'",
-            hint="declare the input with dtype='int', or cast it",
+            hint="choose by condition with cr.where(condition, a, b)"
+            if node.dtype == "bool"
+            else "declare the input with dtype='int', or cast it",
         )
     return node
 

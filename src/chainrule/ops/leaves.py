@@ -19,6 +19,7 @@ from chainrule.graph.op import (
     DTYPES,
     MULTIPLY,
     NEGATIVE,
+    NOWHERE,
     POWER,
     Case,
     Constant,
@@ -233,7 +234,8 @@ def _write_size(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     size: Size = node.attrs["size"]
     if isinstance(size, int) or size.is_name:
         return Piece(str(size))
-    return Piece(str(size), MULTIPLY if len(size.terms) == 1 else ADD)
+    text = str(size) if latex else str(size).replace("-", "−")
+    return Piece(text, MULTIPLY if len(size.terms) == 1 else ADD)
 
 
 SIZE = declare(
@@ -306,6 +308,7 @@ def _same_dtype(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> str:
 
 
 def _identity(name: str, doc: str, calculus: Any, not_differentiable: str, write: Any = None) -> Op:
+    passes = not isinstance(calculus, Constant)
     return declare(
         Op(
             name=name,
@@ -316,8 +319,8 @@ def _identity(name: str, doc: str, calculus: Any, not_differentiable: str, write
             forward=lambda xp, x: x,
             calculus=calculus,
             write=write or (lambda node, args, latex: args[0]),
-            gate="pass",
-            structure="identity",
+            gate="pass" if passes else "blocks",
+            structure="identity" if passes else "zero",
             facts=ABSENT,
             not_differentiable=not_differentiable,
             reference=lambda x: x,
@@ -331,7 +334,7 @@ MARK = _identity(
     "mark",
     "The quantity itself; no rewriting rule looks through a mark.",
     Linear(lambda g, node, k: g),
-    "nowhere",
+    NOWHERE,
 )
 
 STOP_GRADIENT = _identity(

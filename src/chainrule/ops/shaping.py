@@ -281,17 +281,19 @@ def _check_axis(x: Node, axis: int, what: str) -> None:
 
 
 def _sliced(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
-    out: list[Size] = []
-    for start, stop, step in zip(attrs["starts"], attrs["stops"], attrs["steps"], strict=True):
-        length = stop - start
-        if isinstance(length, int):
-            length = max(0, -(-length // step))
-        elif step != 1:
-            raise ShapeError(
-                "a step over an axis of unknown size", given=f"size {length}, step {step}", expected="step 1"
-            )
-        out.append(length)
-    return tuple(out)
+    cuts = zip(attrs["starts"], attrs["stops"], attrs["steps"], strict=True)
+    return tuple(_steps(stop - start, step) for start, stop, step in cuts)
+
+
+def _steps(length: Size, step: int) -> Size:
+    """How many steps there are, ⌈length / step⌉; of a named length where that is a size: m steps of 2 in 2m − 1."""
+    if isinstance(length, int):
+        return max(0, -(-length // step))
+    for missing in range(step):
+        steps = quotient(length + missing, step)
+        if steps is not None:
+            return steps
+    raise ShapeError("a step over an axis of unknown size", given=f"size {length}, step {step}", expected="step 1")
 
 
 def _slice_transpose(g: Node, node: Node, k: int) -> Node:
@@ -320,11 +322,20 @@ def _write_slice(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     return Piece(f"{{{base}}}_{{[{', '.join(words)}]}}" if latex else f"{base}[{', '.join(words)}]")
 
 
+def _slice(xp: Any, x: Any, starts: Any, stops: Any, steps: Any) -> Any:
+    for size, start, stop in zip(x.shape, starts, stops, strict=True):
+        if not 0 <= start <= stop <= size:  # of a named size that is known only now
+            raise ShapeError(
+                "the slice reaches beyond the axis", given=f"{start}:{stop}", expected=f"within 0:{size}, the axis' size"
+            )
+    return x[tuple(map(slice, starts, stops, steps))]
+
+
 SLICE = _mover(
     "slice",
     "a regular part of every axis",
     _sliced,
-    lambda xp, x, starts, stops, steps: x[tuple(slice(a, b, c) for a, b, c in zip(starts, stops, steps, strict=True))],
+    _slice,
     _slice_transpose,
     _write_slice,
     lambda x, starts, stops, steps: x[tuple(map(slice, starts, stops, steps))],
@@ -440,10 +451,10 @@ def getitem(x: Any, key: Any) -> Node:
     used = [k for k in keys if k is not None and k is not Ellipsis]
     if len(used) > x.ndim:
         raise ShapeError("more indices than axes", given=f"{len(used)} for {x!r}", expected=f"at most {x.ndim}")
-    if Ellipsis in [k for k in keys if not isinstance(k, (np.ndarray, Node))]:
-        at = next(i for i, k in enumerate(keys) if k is Ellipsis)
-        keys = (*keys[:at], *[slice(None)] * (x.ndim - len(used)), *keys[at + 1 :])
-    keys = (*keys, *[slice(None)] * (x.ndim - len(used)))
+    if len([k for k in keys if k is Ellipsis]) > 1:
+        raise ShapeError("more than one ... in an index", given=f"an index of {x!r}", expected="at most one ...")
+    at = next((i for i, k in enumerate(keys) if k is Ellipsis), len(keys))
+    keys = (*keys[:at], *[slice(None)] * (x.ndim - len(used)), *keys[at + 1 :])
     starts: list[Size] = []
     stops: list[Size] = []
     steps, flipped, shape, gathers = [], [], list[Any](), []
@@ -490,7 +501,16 @@ def getitem(x: Any, key: Any) -> Node:
         )
     for at, indices in gathers:
         out = VOCABULARY["gather"](out, indices, axis=at)
+        if _stand_apart(keys):
+            first = range(at, at + np.ndim(indices))
+            out = transpose(out, (*first, *[i for i in range(out.ndim) if i not in first]))
     return out
+
+
+def _stand_apart(keys: Sequence[Any]) -> bool:
+    """Whether something lies between the numbers and arrays of an index: then NumPy puts their axes first."""
+    chosen = [i for i, k in enumerate(keys) if k is not None and not isinstance(k, slice)]
+    return len(chosen) <= chosen[-1] - chosen[0]
 
 
 def _slice_of(k: slice, size: Size) -> tuple[Size, Size, int, bool]:

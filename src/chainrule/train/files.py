@@ -24,7 +24,7 @@ from chainrule.graph.serialize import from_data, to_data
 from chainrule.nn import LOSSES, Loss, Model
 from chainrule.nn.metrics import METRICS
 from chainrule.optimize import OPTIMIZERS, Optimizer, Schedule, schedules
-from chainrule.train.formulas import formulas
+from chainrule.train.formulas import step_formulas
 from chainrule.train.history import History
 from chainrule.train.labels import Labels
 from chainrule.train.run import Run
@@ -105,7 +105,7 @@ def _write(run: Run, folder: Path) -> None:
     described = {
         "format": FORMAT,
         "made by": "chainrule",
-        "formulas": str(formulas(step)).split("\n"),
+        "formulas": str(step_formulas(step)).split("\n"),
         "settings": dict(run.settings),
         "loss": {"name": step.loss.name, "labels": step.loss.labels, "output": step.loss.output},
         "optimizer": _describe(step.optimizer),

@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
-from chainrule.graph.node import Node, ancestors
-from chainrule.notation import Line, Names, Section, Sheet, Symbol, line, section
+from collections.abc import Iterable, Sequence
+
+from chainrule.errors import GraphError
+from chainrule.graph.graph import Graph
+from chainrule.graph.node import Node, Scope, ancestors
+from chainrule.notation import Line, Names, Section, Sheet, Symbol, line, section, unique_names
+from chainrule.ops import mark
 from chainrule.ops.leaves import number_text
+from chainrule.train.naming import named_gradients
 from chainrule.train.step import StepGraph
+from chainrule.verbs import derive
 
 
-def formulas(step: StepGraph) -> Sheet:
+def formulas(cost: Node, wrt: Sequence[Node] | None = None, *, columns: bool = False) -> Sheet:
+    """The formula sheet of a cost: every named quantity forward, the cost, and the derived backward part.
+
+    Args:
+        cost: a single number.
+        wrt: what to differentiate by; the cost's parameters by default, its inputs where there are none.
+        columns: the course's notation, with examples in columns, instead of rows.
+
+    >>> import chainrule as cr
+    >>> x, y, w, b = cr.input("x", ("m", 2)), cr.input("y", ("m",)), cr.parameter("w", (2,)), cr.parameter("b", ())
+    >>> print(cr.formulas(cr.mean((x @ w + b - y) ** 2)))
+    Cost
+      J  = 1/m · Σ (x w + b − y)²
+    <BLANKLINE>
+    Backward
+      dw = 2/m · xᵀ (x w + b − y)   (2,)
+      db = 2/m · Σ (x w + b − y)
+    """
+    graph = Graph(cost)
+    by = tuple(wrt or graph.parameters or graph.inputs)
+    if not by:
+        raise GraphError("there is nothing to differentiate by", given="no parameter and no input in the formula")
+    derivation = derive(cost, by, keep=[n for n in graph if n.name])
+    named, labels = named_gradients(graph, by, derivation)
+    gradients = {n: _under_its_name(g, n) for n, g in named.items()}
+    forward = [n for n in graph if n.name and n.inputs and n is not cost]
+    derived = {*labels, *(g.name for g in gradients.values())} - {n.name for n in forward}
+    backward = [n for n in ancestors(*gradients.values()) if n.name in derived and n.inputs]
+    names = unique_names(ancestors(cost, *gradients.values()))
+    names.setdefault(cost, Symbol("J"))
+    return Sheet(
+        [
+            section("Forward", forward, names, columns),
+            section("Cost", [cost], names, columns),
+            section("Backward", _last_first(forward, backward), names, columns),
+        ]
+    )
+
+
+def step_formulas(step: StepGraph, *, columns: bool = False) -> Sheet:
     """Every named quantity of the step with its formula and shape.
 
     Nothing here is written by hand: the forward part is what the layers made, the backward part is derived
@@ -21,26 +67,26 @@ def formulas(step: StepGraph) -> Sheet:
         names[output] = Symbol("ŷ")
         forward.append(output)
     sections = [
-        section("Forward", forward, names),
-        Section("Cost", [_cost(step, names)]),
-        section("Backward", _backward(step), names),
-        *_update(step, names),
+        section("Forward", forward, names, columns),
+        Section("Cost", [line(step.written_cost, {**names, step.written_cost: names[step.cost]}, columns=columns)]),
+        section("Backward", _last_first(forward, step.backward), names, columns),
+        *_update(step, names, columns),
     ]
     return Sheet(sections)
 
 
-def _cost(step: StepGraph, names: Names) -> Line:
-    cost = step.written_cost
-    return line(cost, {**names, cost: names[step.cost]})
+def _under_its_name(gradient: Node, by: Node) -> Node:
+    """The gradient called dW, also where it is a quantity that has a name of its own, or a number."""
+    if gradient.name == f"d{by.name}":
+        return gradient
+    return mark(gradient).named(f"d{by.name}", by.scope)
 
 
-def _backward(step: StepGraph) -> list[Node]:
+def _last_first(forward: Iterable[Node], backward: Sequence[Node]) -> list[Node]:
     """Layer by layer from the last to the first: dZ, then dW, then db."""
-    ranks = {
-        scope: i for i, scope in enumerate(dict.fromkeys(n.scope for n in step.model.graph if n.name and n.inputs))
-    }
-    order = {n: i for i, n in enumerate(step.backward)}
-    waiting = sorted(step.backward, key=lambda n: (-ranks.get(n.scope, -1), order[n]))
+    ranks: dict[Scope | None, int] = {scope: i for i, scope in enumerate(dict.fromkeys(n.scope for n in forward))}
+    order = {n: i for i, n in enumerate(backward)}
+    waiting = sorted(backward, key=lambda n: (-ranks.get(n.scope, -1), order[n]))
     needs = {n: {i for i in ancestors(*n.inputs) if i in order} for n in waiting}
     out: list[Node] = []
     while waiting:  # nothing is used before its line
@@ -49,7 +95,7 @@ def _backward(step: StepGraph) -> list[Node]:
     return out
 
 
-def _update(step: StepGraph, names: Names) -> list[Section]:
+def _update(step: StepGraph, names: Names, columns: bool) -> list[Section]:
     """The rule, written for the first parameter and each of its states; the others move likewise."""
     parameters = list(step.update.parameters)
     if not parameters:
@@ -57,17 +103,17 @@ def _update(step: StepGraph, names: Names) -> list[Section]:
     first = parameters[0]
     states = {s: new for s, new in step.update.states.items() if s.shape == first.shape and _belongs(s, first)}
     after = {**names}
-    lines = []
+    lines: list[Line] = []
     for state, new in states.items():
-        lines.append(line(new, names, symbol=state, arrow=True))
+        lines.append(line(new, names, symbol=state, arrow=True, columns=columns))
         after[new] = names[state]
     counter = step.update.counter
     after[step.update.states[counter]] = names.get(counter, Symbol("t"))
     done = {*step.backward, *ancestors(*step.model.outputs)}
     new = step.update.parameters[first]
     between = [n for n in ancestors(new) if n.name and n.inputs and n not in done and n.scope in (None, first.scope)]
-    lines += [line(n, after) for n in between]
-    lines.append(line(new, after, symbol=first, arrow=True))
+    lines += [line(n, after, columns=columns) for n in between]
+    lines.append(line(new, after, symbol=first, arrow=True, columns=columns))
     others = ", ".join(names[p].text for p in parameters[1:])
     settings = ", ".join(
         f"{names[c].text} = {number_text(float(c.attrs['value']))}" for c in step.constants if c in names

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Origin, Scope, ancestors, deriving
 from chainrule.graph.op import Linear
-from chainrule.nn import Model
 from chainrule.ops import constant
 from chainrule.rewrite.match import number
 from chainrule.verbs import Derivation
@@ -18,23 +18,29 @@ from chainrule.verbs import Derivation
 Label = tuple[str, Scope | None]
 
 
-def named_gradients(model: Model, derivation: Derivation) -> tuple[dict[Node, Node], set[str]]:
-    """The gradient of each parameter, with its name and those of the dZ on the way, and all these names."""
+def named_gradients(
+    graph: Graph, parameters: Sequence[Node], derivation: Derivation
+) -> tuple[dict[Node, Node], set[str]]:
+    """The gradient of each parameter, with its name and those of the dZ on the way, and all these names.
+
+    In a layer it is Z whose derivative has a name; of the quantities outside of layers it is each that has one.
+    """
     labels: dict[Node, Label] = {}
-    for z in model.graph:
-        adjoint = derivation.adjoint(z) if z.name == "Z" and z.scope is not None else None
+    for z in graph:
+        worth = z.inputs and (z.name == "Z" if z.scope is not None else z.name and z not in graph.outputs)
+        adjoint = derivation.adjoint(z) if worth else None
         if adjoint is not None:
             adjoint = _without_front(adjoint)
             if adjoint.inputs and adjoint.name is None:
                 labels.setdefault(adjoint, (f"d{z.name}", z.scope))
     gradients = derivation.gradients
     factor = _common_factor(gradients, labels)
-    for parameter, g in zip(model.parameters, gradients, strict=True):
-        if g.inputs and g not in labels:
+    for parameter, g in zip(parameters, gradients, strict=True):
+        if g.inputs and g not in labels and g.name is None:
             labels[g] = (f"d{parameter.name}", parameter.scope)
 
     out = {}
-    for parameter, g in zip(model.parameters, _rebuilt(gradients, labels, factor), strict=True):
+    for parameter, g in zip(parameters, _rebuilt(gradients, labels, factor), strict=True):
         with deriving(Origin(parameter, "chain", "adjoint")):
             out[parameter] = g if g.name else g.named(f"d{parameter.name}", parameter.scope)
     return out, {name for name, _ in labels.values()} | {str(g.name) for g in out.values()}

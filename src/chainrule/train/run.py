@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from chainrule.graph.node import Node
 from chainrule.nn import Model
 from chainrule.notation import Sheet
 from chainrule.rewrite import rewrite
-from chainrule.train.formulas import formulas
+from chainrule.train.formulas import step_formulas
 from chainrule.train.history import History
 from chainrule.train.labels import Labels, examples, fits
 from chainrule.train.step import StepGraph
@@ -25,6 +25,8 @@ from chainrule.train.step import StepGraph
 Array = np.ndarray[Any, Any]
 LARGEST_BLOCK = 4096
 """Rows that are predicted at once."""
+READINGS: dict[str, Callable[..., Any]] = {}
+"""How a run is explained; filled by the room ``explain``, which stands above this one."""
 
 
 @dataclass(eq=False)
@@ -102,9 +104,17 @@ class Run:
             self._forward = compile_nodes([output], self.settings.get("dtype"), single=True)
         return self._forward
 
-    def formulas(self) -> Sheet:
-        """The whole training step as a formula sheet: forward, cost, backward, update."""
-        return formulas(self.step)
+    def formulas(self, *, columns: bool = False) -> Sheet:
+        """The whole training step as a formula sheet: forward, cost, backward, update.
+
+        Args:
+            columns: the course's notation, with examples in columns, instead of rows.
+        """
+        return step_formulas(self.step, columns=columns)
+
+    def trace(self, X: Any, Y: Any, *, as_written: bool = True) -> Any:
+        """Forward and backward of one example or batch, node by node; see :func:`chainrule.trace`."""
+        return READINGS["trace"](self, X, Y, as_written=as_written)
 
     @property
     def rewrites(self) -> str:

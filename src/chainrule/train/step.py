@@ -115,7 +115,7 @@ def step_graph(
     weights = input_("w", (output.shape[0],)) if weighted else None
     cost = _cost(losses, weights, loss, output)
     derivation = derive(cost, model.parameters, keep=[n for n in model.graph if n.name])
-    gradients, backward = named_gradients(model, derivation)
+    gradients, backward = named_gradients(model.graph, model.parameters, derivation)
     named = unique_names(ancestors(*model.outputs))
     moved = update(rule, gradients, {p: named[p].text for p in model.parameters})
     shown = {name: _mean_rows(m(output, labels), weights) for name, m in metrics}

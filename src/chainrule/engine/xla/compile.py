@@ -14,9 +14,10 @@ from chainrule.engine.xla.namespace import XLA
 from chainrule.graph.node import Node
 
 
-def precision(dtype: Any) -> contextlib.AbstractContextManager[Any]:
-    """The setting under which XLA computes in this precision."""
-    return jax.enable_x64(True) if np.dtype(dtype) == np.float64 else contextlib.nullcontext()
+def precision(kinds: Kinds, *programs: Program) -> contextlib.AbstractContextManager[Any]:
+    """The setting under which XLA knows the types of these programs."""
+    wide = kinds.float == np.float64 or any(p.has_float64 for p in programs)
+    return jax.enable_x64(True) if wide else contextlib.nullcontext()
 
 
 def kinds_for(dtype: Any) -> Kinds:
@@ -50,7 +51,7 @@ class Compiled:
         nodes = tuple(matched)
         arrays = [as_array(n, matched[n], self.kinds) for n in nodes]
         learn_sizes(dict(zip(nodes, arrays, strict=True)))
-        with precision(self.kinds.float):
+        with precision(self.kinds, self.program):
             if nodes not in self._compiled:
                 self._compiled[nodes] = jax.jit(
                     lambda *xs: trace(self.program, dict(zip(nodes, xs, strict=True)), self.kinds)

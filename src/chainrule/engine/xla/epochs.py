@@ -9,6 +9,7 @@ same program.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -83,7 +84,9 @@ class Epochs:
         self.kinds: Kinds = kinds_for(self.dtype)
         plan = self.plan
         self.leaves = tuple(plan.carry)
-        with precision(self.kinds.float):
+        self._step = Program((*plan.carry.values(), *plan.outputs))
+        self._validate = Program(plan.validation)
+        with self._precision():
             put = partial(_put, kinds=self.kinds)
             self.carry = tuple(put(n, self.start[n]) for n in self.leaves)
             self.best = tuple(put(n, self.start[n]) for n in self.leaves) if plan.monitor is not None else ()
@@ -98,8 +101,6 @@ class Epochs:
                 jnp.asarray(-1, jnp.int32),
                 jnp.asarray(0, jnp.int32),
             )
-        self._step = Program((*plan.carry.values(), *plan.outputs))
-        self._validate = Program(plan.validation)
         self._run = jax.jit(self._program, donate_argnums=(0, 1))
 
     def run(self, permutations: np.ndarray[Any, Any], epochs: int) -> np.ndarray[Any, Any]:
@@ -113,7 +114,7 @@ class Epochs:
             (epochs run, columns), the averages of outputs and validation. Sets ``status``: when an epoch's
             numbers are not finite, the parameters stay those of the epoch before.
         """
-        with precision(self.kinds.float):
+        with self._precision():
             self.carry, self.best, self.control, history, done = self._run(
                 self.carry,
                 self.best,
@@ -131,6 +132,9 @@ class Epochs:
     def values(self, best: bool = False) -> dict[Node, np.ndarray[Any, Any]]:
         """The present value of every leaf of the carry, or the best one seen."""
         return {n: np.asarray(v) for n, v in zip(self.leaves, self.best if best else self.carry, strict=True)}
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return precision(self.kinds, self._step, self._validate)
 
     # --- the program ----------------------------------------------------------------------------------------
 
@@ -187,7 +191,10 @@ class Epochs:
         fed = dict(zip(self.leaves, carry, strict=True)) | dict(zip(self.plan.examples, batch, strict=True)) | constants
         values = trace(self._step, fed, self.kinds)
         n = len(self.leaves)
-        return tuple(values[:n]), jnp.stack(values[n:])
+        return tuple(values[:n]), self._row(values[n:])
+
+    def _row(self, values: Any) -> Any:
+        return jnp.stack(values).astype(self.kinds.float)
 
     def _held_out(self, carry: Any, held_out: Any, constants: Any) -> Any:
         leaves = dict(zip(self.leaves, carry, strict=True)) | constants
@@ -195,7 +202,7 @@ class Epochs:
 
         def block(arrays: Any) -> Any:
             fed = leaves | dict(zip(self.plan.examples, arrays, strict=True))
-            return jnp.stack(trace(self._validate, fed, self.kinds))
+            return self._row(trace(self._validate, fed, self.kinds))
 
         full, rest = divmod(rows, VALIDATION_BLOCK)
         total = jnp.zeros(len(self.plan.validation), self.kinds.float)
