@@ -10,7 +10,7 @@ from chainrule import nn
 from chainrule.engine import interpret
 from chainrule.errors import ConfigurationError
 from chainrule.optimize import update
-from chainrule.train.formulas import formulas
+from chainrule.train.formulas import step_formulas
 from chainrule.train.step import labels_for, step_graph
 
 RNG = np.random.default_rng(0)
@@ -185,7 +185,7 @@ def test_the_formula_sheet_shows_the_update_as_it_is_written_in_books(rule, line
     x = cr.input("X", ("m", 3))
     model = cr.Model(x, cr.Dense(1)(x))
     loss = nn.loss("squared_error")
-    sheet = str(formulas(step_graph(model, loss, rule, labels_for(model.output, loss))))
+    sheet = str(step_formulas(step_graph(model, loss, rule, labels_for(model.output, loss))))
     shown = [re.sub(r" +", " ", line).strip() for line in sheet.partition("Update")[2].splitlines()]
     shown = [re.sub(r" \([\d, ]*\)$", "", line) for line in shown]  # without shapes
     assert [line for line in shown if line in lines] == lines
