@@ -146,6 +146,9 @@ class Node:
     def __setattr__(self, key: str, value: object) -> None:
         raise AttributeError(f"a node is immutable; make a new one instead of setting {key!r}")
 
+    def __delattr__(self, key: str) -> None:
+        raise AttributeError(f"a node is immutable; {key!r} stays")
+
     def rebuilt(self, inputs: tuple[Node, ...]) -> Node:
         """The same op on other operands of the same shapes."""
         if all(a is b for a, b in zip(inputs, self.inputs, strict=True)):
@@ -281,6 +284,10 @@ class Node:
         """Position of the largest value; see :func:`chainrule.argmax`."""
         return _call("argmax", self, axis=axis)
 
+    def argmin(self, axis: int = -1) -> Node:
+        """Position of the smallest value; see :func:`chainrule.argmin`."""
+        return _call("argmin", self, axis=axis)
+
     def cumsum(self, axis: int = -1) -> Node:
         """Running sum; see :func:`chainrule.cumsum`."""
         return _call("cumsum", self, axis=axis)
@@ -295,11 +302,11 @@ class Node:
             axes = tuple(axes[0] or ())
         return _call("transpose", self, axes or None)
 
-    def astype(self, dtype: str) -> Node:
+    def astype(self, dtype: Any) -> Node:
         """The same values in another kind of number; see :func:`chainrule.cast`."""
         return _call("cast", self, dtype)
 
-    def clip(self, low: Any, high: Any) -> Node:
+    def clip(self, low: Any = None, high: Any = None) -> Node:
         """Values limited to [low, high]; see :func:`chainrule.clip`."""
         return _call("clip", self, low, high)
 

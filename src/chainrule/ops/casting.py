@@ -60,7 +60,7 @@ CAST = declare(
 
 
 @vocabulary
-def cast(x: Any, dtype: str) -> Node:
+def cast(x: Any, dtype: Any) -> Node:
     """The same values as ``"float"`` (the run's precision), ``"int"``, ``"bool"`` or a fixed float.
 
     Between floats the gradient passes; from and to integers and booleans there is none.

@@ -154,6 +154,7 @@ minimum = elementwise(
 
 
 @vocabulary
-def clip(x: Any, low: Any, high: Any) -> Node:
-    """Values limited to [low, high]: ``min(max(x, low), high)``; the gradient passes inside only."""
-    return minimum(maximum(lift(x), low), high)
+def clip(x: Any, low: Any = None, high: Any = None) -> Node:
+    """Values limited to [low, high]: ``min(max(x, low), high)``; None is no limit. The gradient passes inside only."""
+    out = lift(x) if low is None else maximum(x, low)
+    return out if high is None else minimum(out, high)

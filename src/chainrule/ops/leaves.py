@@ -78,11 +78,10 @@ PARAMETER = _leaf("parameter", "Numbers that are learned.")
 STATE = _leaf("state", "Numbers that a training step hands to the next one.")
 
 
-def check_dtype(dtype: str) -> str:
-    """A kind of number by its name; NumPy's names are understood."""
-    word = {"int32": "int", "int64": "int", "double": "float64"}.get(
-        str(np.dtype(dtype)) if not isinstance(dtype, str) else dtype, dtype
-    )
+def check_dtype(dtype: Any) -> str:
+    """A kind of number by its name, or by Python's or NumPy's type."""
+    name = getattr(dtype, "__name__", None) or getattr(dtype, "name", dtype)
+    word = {"int32": "int", "int64": "int", "double": "float64"}.get(str(name), name)
     if word not in DTYPES:
         raise DTypeError(
             "no such kind of number",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, SupportsIndex
 
 import numpy as np
 import scipy
@@ -42,15 +42,15 @@ def normal_axes(x: Node, axis: Axis, what: str) -> tuple[int, ...]:
     """The axes as sorted, non-negative numbers; all of them for None."""
     if axis is None:
         return tuple(range(x.ndim))
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(axis) if isinstance(axis, Iterable) else (axis,)
     for a in axes:
-        if not isinstance(a, int) or not -x.ndim <= a < x.ndim:
+        if not isinstance(a, SupportsIndex) or not -x.ndim <= a < x.ndim:
             raise ShapeError(
                 f"{what}: there is no axis {a}",
                 given=f"{x!r}",
                 expected=f"axes from {-x.ndim} to {x.ndim - 1}" if x.ndim else "no axis: it is a single number",
             )
-    out = tuple(sorted({a % x.ndim for a in axes}))
+    out = tuple(sorted({int(a) % x.ndim for a in axes}))
     if len(out) != len(axes):
         raise ShapeError(f"{what}: an axis is named twice", given=axes)
     return out

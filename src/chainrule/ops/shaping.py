@@ -326,7 +326,9 @@ def _slice(xp: Any, x: Any, starts: Any, stops: Any, steps: Any) -> Any:
     for size, start, stop in zip(x.shape, starts, stops, strict=True):
         if not 0 <= start <= stop <= size:  # of a named size that is known only now
             raise ShapeError(
-                "the slice reaches beyond the axis", given=f"{start}:{stop}", expected=f"within 0:{size}, the axis' size"
+                "the slice reaches beyond the axis",
+                given=f"{start}:{stop}",
+                expected=f"within 0:{size}, the axis' size",
             )
     return x[tuple(map(slice, starts, stops, steps))]
 
@@ -502,7 +504,7 @@ def getitem(x: Any, key: Any) -> Node:
     for at, indices in gathers:
         out = VOCABULARY["gather"](out, indices, axis=at)
         if _stand_apart(keys):
-            first = range(at, at + np.ndim(indices))
+            first = range(at, at + indices.ndim)
             out = transpose(out, (*first, *[i for i in range(out.ndim) if i not in first]))
     return out
 
