@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from chainrule.engine.program import Kinds, Program, as_array
+from chainrule.engine.program import Kinds, Program, as_array, learn_sizes
 from chainrule.engine.xla.compile import kinds_for, precision, trace
+from chainrule.engine.xla.namespace import XLA
 from chainrule.graph.node import Node
 
 RUNNING, STOPPED_EARLY, NOT_FINITE = 0, 1, 2
@@ -45,6 +46,8 @@ class Plan:
         larger_is_better: the direction of the monitored number.
         patience: epochs without improvement before it stops.
         min_delta: what counts as an improvement.
+        watched: numbers of a step that are sampled as they are, not averaged.
+        every: the first step is sampled, and every so many-th after it.
     """
 
     carry: Mapping[Node, Node]
@@ -58,6 +61,8 @@ class Plan:
     larger_is_better: bool = False
     patience: int = 0
     min_delta: float = 0.0
+    watched: tuple[Node, ...] = ()
+    every: int = 1
 
 
 @dataclass
@@ -85,6 +90,10 @@ class Epochs:
         plan = self.plan
         self.leaves = tuple(plan.carry)
         self._step = Program((*plan.carry.values(), *plan.outputs))
+        self._watched = Program(plan.watched)
+        self.steps = -(-len(self.examples[0]) // plan.batch_size)
+        self.samples = np.zeros((0, len(plan.watched)))
+        self.sampled_at = np.zeros(0, np.int64)
         self._validate = Program(plan.validation)
         with self._precision():
             put = partial(_put, kinds=self.kinds)
@@ -112,10 +121,12 @@ class Epochs:
 
         Returns:
             (epochs run, columns), the averages of outputs and validation. Sets ``status``: when an epoch's
-            numbers are not finite, the parameters stay those of the epoch before.
+            numbers are not finite, the parameters stay those of the epoch before. ``samples`` has a row for every
+            step that was watched so far, and ``sampled_at`` the number of the step, from 0.
         """
+        before = int(self.control[3])
         with self._precision():
-            self.carry, self.best, self.control, history, done = self._run(
+            self.carry, self.best, self.control, history, samples, done = self._run(
                 self.carry,
                 self.best,
                 self.control,
@@ -127,14 +138,29 @@ class Epochs:
             )
             done = int(done)
             self.status, self.best_epoch = int(self.control[0]), int(self.control[2])
+            if self.plan.watched:
+                self._keep(np.asarray(samples)[:done], before)
             return np.asarray(history)[:done]
+
+    def _keep(self, samples: np.ndarray[Any, Any], before: int) -> None:
+        """Note the samples of some epochs (epochs, places, watched); the last place of an epoch may be empty."""
+        epochs = np.arange(before, before + len(samples))[:, None]
+        at = self._watched_steps(epochs * self.steps, np)
+        there = at < self.steps
+        self.sampled_at = np.concatenate([self.sampled_at, (epochs * self.steps + at)[there]])
+        self.samples = np.concatenate([self.samples, samples[there]])
+
+    def _watched_steps(self, first: Any, xp: Any) -> Any:
+        """The steps of an epoch that are watched, where its first is number ``first`` of all."""
+        every = self.plan.every
+        return (-first) % every + every * xp.arange(-(-self.steps // every))
 
     def values(self, best: bool = False) -> dict[Node, np.ndarray[Any, Any]]:
         """The present value of every leaf of the carry, or the best one seen."""
         return {n: np.asarray(v) for n, v in zip(self.leaves, self.best if best else self.carry, strict=True)}
 
     def _precision(self) -> AbstractContextManager[Any]:
-        return precision(self.kinds, self._step, self._validate)
+        return precision(self.kinds, self._step, self._validate, self._watched)
 
     # --- the program ----------------------------------------------------------------------------------------
 
@@ -152,46 +178,67 @@ class Epochs:
         constants = dict(zip(self.plan.constants, fixed, strict=True))
         columns = len(self.plan.outputs) + (len(self.plan.validation) if held_out else 0)
         history = jnp.zeros((permutations.shape[0], columns), self.kinds.float)
+        places = -(-self.steps // self.plan.every) if self.plan.watched else 0
+        samples = jnp.zeros((permutations.shape[0], places, len(self.plan.watched)), self.kinds.float)
 
         def going_on(state: Any) -> Any:
-            i, _, _, control, _ = state
+            i, _, _, control, _, _ = state
             return (i < epochs) & (control[0] == RUNNING)
 
         def one_epoch(state: Any) -> Any:
-            i, carry, best, control, history = state
+            i, carry, best, control, history, samples = state
             order = lax.dynamic_index_in_dim(permutations, i, keepdims=False)
-            new, row = self._epoch(carry, order, data, constants)
+            new, row, seen = self._epoch(carry, order, data, constants, control[3] * self.steps)
+            if self.plan.watched:
+                samples = lax.dynamic_update_index_in_dim(samples, seen, i, 0)
             if held_out:
                 row = jnp.concatenate([row, self._held_out(new, held_out, constants)])
             finite = jnp.isfinite(row).all() & _all_finite(new)
             carry = jax.tree.map(partial(jnp.where, finite), new, carry)
             best, control = self._judge(carry, best, control, row, finite)
-            return i + 1, carry, best, control, lax.dynamic_update_index_in_dim(history, row, i, 0)
+            return i + 1, carry, best, control, lax.dynamic_update_index_in_dim(history, row, i, 0), samples
 
-        first = (jnp.int32(0), carry, best, control, history)
-        done, carry, best, control, history = lax.while_loop(going_on, one_epoch, first)
-        return carry, best, control, history, done
+        first = (jnp.int32(0), carry, best, control, history, samples)
+        done, carry, best, control, history, samples = lax.while_loop(going_on, one_epoch, first)
+        return carry, best, control, history, samples, done
 
-    def _epoch(self, carry: Any, order: Any, data: Any, constants: Any) -> tuple[Any, Any]:
+    def _epoch(self, carry: Any, order: Any, data: Any, constants: Any, first: Any) -> tuple[Any, Any, Any]:
         rows, batch = order.shape[0], min(self.plan.batch_size, order.shape[0])
         full, rest = divmod(rows, batch)
         shuffled = [jnp.take(a, order, axis=0, mode="clip") for a in data]
         batches = tuple(a[: full * batch].reshape(full, batch, *a.shape[1:]) for a in shuffled)
         step = partial(self._one_step, constants)
-        carry, outputs = lax.scan(step, carry, batches)
+        carry, (outputs, seen) = lax.scan(step, carry, (batches, first + jnp.arange(full)))
         total = outputs.sum(axis=0)
         if not self.plan.totals:
             total = total * (batch / rows)
         if rest:
-            carry, last = step(carry, tuple(a[full * batch :] for a in shuffled))
+            carry, (last, seen_last) = step(carry, (tuple(a[full * batch :] for a in shuffled), first + full))
             total = total + (last if self.plan.totals else last * (rest / rows))
-        return carry, total
+            seen = jnp.concatenate([seen, seen_last[None]])
+        if self.plan.watched:
+            seen = jnp.take(seen, self._watched_steps(first, jnp), axis=0, mode="clip")
+        return carry, total, seen
 
     def _one_step(self, constants: Any, carry: Any, batch: Any) -> tuple[Any, Any]:
-        fed = dict(zip(self.leaves, carry, strict=True)) | dict(zip(self.plan.examples, batch, strict=True)) | constants
-        values = trace(self._step, fed, self.kinds)
-        n = len(self.leaves)
-        return tuple(values[:n]), self._row(values[n:])
+        examples, number = batch
+        fed = dict(zip(self.leaves, carry, strict=True)) | constants
+        fed |= dict(zip(self.plan.examples, examples, strict=True))
+        values = self._step.run(XLA, fed, self.kinds, learn_sizes(fed))
+        outputs = self._row([values[n] for n in self.plan.outputs])
+        return tuple(values[n] for n in self.plan.carry.values()), (outputs, self._seen(values, number))
+
+    def _seen(self, values: Mapping[Node, Any], number: Any) -> Any:
+        """The watched numbers of a step that is watched, zeros for another; computed only where it is."""
+        nothing = jnp.zeros(len(self.plan.watched), self.kinds.float)
+        if not self.plan.watched:
+            return nothing
+
+        def look() -> Any:
+            seen = self._watched.run(XLA, values, self.kinds, learn_sizes(values))
+            return self._row([seen[n] for n in self.plan.watched])
+
+        return look() if self.plan.every == 1 else lax.cond(number % self.plan.every == 0, look, lambda: nothing)
 
     def _row(self, values: Any) -> Any:
         return jnp.stack(values).astype(self.kinds.float)
