@@ -18,7 +18,7 @@ from chainrule.engine.program import check_mapping
 from chainrule.errors import DerivativeError, GraphError
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
-from chainrule.graph.node import Node, ancestors, describe
+from chainrule.graph.node import Node, Scope, ancestors, deriving, describe
 from chainrule.ops import mark
 from chainrule.rewrite import Rewriter, Rewriting, rewrite
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from chainrule.engine.xla import Compiled
 
 Feeds = Mapping[Any, Any]
+Label = tuple[str, Scope | None]
+"""A name, and the layer that it belongs to."""
 
 
 def as_nodes(formulas: object, what: str) -> tuple[Node, ...]:
@@ -49,16 +51,18 @@ class Derivation:
     Attributes:
         output: the cost, stable and simplified.
         gradients: one node for each node that was differentiated by.
+        named: what each derivative is by that has got a name.
         backward: upstream, local and downstream derivative of every edge, before simplification.
         forms: the final form of every node of the forward part and of every adjoint.
-        rewriting: what was rewritten, into what, and why.
+        rewriter: what brought them there, with its log; it goes on where more is built on the gradients.
     """
 
     output: Node
     gradients: tuple[Node, ...]
+    named: Mapping[Node, Node]
     backward: Backward
     forms: Mapping[Node, Node]
-    rewriting: Rewriting
+    rewriter: Rewriter
 
     def adjoint(self, node: Node) -> Node | None:
         """The derivative of the cost by a node of the forward part, in its final form."""
@@ -67,26 +71,68 @@ class Derivation:
         return None if raw is None else self.forms.get(raw, raw)
 
 
-def derive(output: Node, wrt: Sequence[Node], keep: Iterable[Node] = ()) -> Derivation:
-    """Derive the gradient of a cost by ``wrt``; ``keep`` are named quantities to recognise in it."""
+def derive(output: Node, wrt: Sequence[Node], labels: Mapping[Node, Label] | None = None) -> Derivation:
+    """Derive the gradient of a cost by ``wrt``.
+
+    ``labels`` gives a name to the derivatives by some quantities. They are derived from the cost backwards, so each
+    is written with the names of those before it. The 1/m of a mean is not part of a name, but for those of ``wrt``:
+    with dZ = 2 (Z − Y) it is dW = 1/m xᵀ dZ.
+    """
     check_differentiable(output, wrt)
     marked = _marked([output], wrt)
     rewriter = Rewriter()
     stable = rewriter.normal_form(marked[output])
-    for node in keep:
-        rewriter.normal_form(node)
     targets = [rewriter.normal_form(marked[n]) for n in wrt]
+    wanted: dict[Node, Node] = {}
+    for node in labels or {}:
+        wanted.setdefault(rewriter.normal_form(marked.get(node, node)), node)
     backward = reverse(stable, targets)
-    raw = [backward.adjoints[t] if t in backward.adjoints else zeros_like(t) for t in targets]
-    simple = [rewriter.normal_form(g) for g in raw]
-    for g in backward.adjoints.values():
-        rewriter.normal_form(g)
-    back = _originals(targets, wrt)
-    if back:
-        simple = [_replaced(g, back) for g in simple]
-        stable = _replaced(stable, back)
-    gradients = tuple(simple)
-    return Derivation(stable, gradients, backward, dict(rewriter.normal), Rewriting(gradients, rewriter.log))
+    named: dict[Node, Node] = {}
+    for node, raw in backward.adjoints.items():
+        rewriter.normal_form(raw)
+        if labels and node in wanted:
+            derivative = _named(rewriter, raw, labels[wanted[node]], whole=node in targets)
+            named |= {derivative: wanted[node]} if derivative is not None else {}
+    raw_gradients = [backward.adjoints[t] if t in backward.adjoints else zeros_like(t) for t in targets]
+    final = [stable, *map(rewriter.normal_form, raw_gradients)]
+    forms = rewriter.normal | {n: rewriter.normal[m] for n, m in marked.items() if m in rewriter.normal}
+    if back := _originals(targets, wrt):
+        replaced = _replaced(final, back)
+        final = [replaced[n] for n in final]
+        named = {replaced.get(n, n): by for n, by in named.items()}
+        forms = {n: replaced.get(form, form) for n, form in forms.items()}
+    stable, *gradients = final
+    return Derivation(stable, tuple(gradients), named, backward, forms, rewriter)
+
+
+def _named(rewriter: Rewriter, adjoint: Node, label: Label, whole: bool) -> Node | None:
+    """A derivative with a name, which does not hold the 1/m in front of it unless it is ``whole``.
+
+    It is None where the derivative is a number, a leaf or a quantity that has a name already.
+    """
+    form = rewriter.normal[adjoint]
+    with deriving(form.origin):
+        outside, inside = (None, form) if whole else _mean_in_front(form)
+        inside = rewriter.normal_form(inside)
+        if not inside.inputs or inside.name:
+            return None
+        named = rewriter.name(inside, *label)
+        if outside is not None:
+            rewriter.normal[adjoint] = rewriter.normal[form] = rewriter.normal_form(outside * named)
+    return named
+
+
+def _mean_in_front(node: Node) -> tuple[Node | None, Node]:
+    """1/m and c · x, of c/m · x where sizes alone make m; None and the whole of anything else."""
+    if node.op.name == "negative" and node.name is None:
+        outside, inside = _mean_in_front(node.inputs[0])
+        return outside, node if outside is None else -inside
+    if node.op.name == "multiply" and node.name is None and node.inputs[0].op.name == "divide":
+        front, rest = node.inputs
+        leaves = {n.op.name for n in ancestors(front.inputs[1]) if not n.inputs}
+        if front.shape == () and front.name is None and "size" in leaves <= {"size", "constant"}:
+            return 1.0 / front.inputs[1], front.inputs[0] * rest
+    return None, node
 
 
 def _marked(outputs: Sequence[Node], wrt: Sequence[Node]) -> dict[Node, Node]:
@@ -106,12 +152,12 @@ def _originals(targets: Sequence[Node], wrt: Sequence[Node]) -> dict[Node, Node]
     return {part: n for t, n in middle for part in (t, *t.inputs) if part.inputs}
 
 
-def _replaced(root: Node, table: Mapping[Node, Node]) -> Node:
-    """The graph with some nodes replaced by others."""
+def _replaced(roots: Sequence[Node], table: Mapping[Node, Node]) -> dict[Node, Node]:
+    """Every node of a graph anew, with some replaced by others."""
     new: dict[Node, Node] = {}
-    for node in ancestors(root):
+    for node in ancestors(*roots):
         new[node] = table[node] if node in table else node.rebuilt(tuple(new[i] for i in node.inputs))
-    return new[root]
+    return new
 
 
 @overload
@@ -151,8 +197,9 @@ def directional(outputs: Node | Sequence[Node], directions: Mapping[Node, Node])
     targets = [rewriter.normal_form(marked[n]) for n in moving]
     stable = [rewriter.normal_form(marked[n]) for n in nodes]
     tangents = forward(stable, dict(zip(targets, along, strict=True)))
-    back = _originals(targets, moving)
-    found = [_replaced(rewriter.normal_form(t), back) for t in tangents]
+    simple = [rewriter.normal_form(t) for t in tangents]
+    replaced = _replaced(simple, _originals(targets, moving))
+    found = [replaced[t] for t in simple]
     return found[0] if isinstance(outputs, Node) else list(found)
 
 

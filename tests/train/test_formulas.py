@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.graph import Graph
+from chainrule.train.naming import derivative_names
+from chainrule.verbs import derive
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 CODES = np.arange(12) % 4
@@ -63,7 +66,7 @@ def test_the_backward_part_that_is_shown_has_the_numbers_of_backpropagation_by_h
     }
     step = start.step
     feeds = {step.model.inputs[0]: X, step.labels: CODES} | start.values
-    shown = {step.names[n].text: cr.evaluate(n, feeds) for n in step.backward}
+    shown = {step.names[n].text: cr.evaluate(n, feeds) for n in step.derived}
     assert sorted(shown) == sorted(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(shown[name], value, atol=1e-12)
@@ -143,3 +146,83 @@ def test_a_deep_network_s_sheet_has_one_short_line_for_every_quantity(layers, ac
 def test_a_cost_without_parameters_and_inputs_is_an_error():
     with pytest.raises(cr.ChainruleError, match="nothing to differentiate by"):
         cr.formulas(cr.constant(1.0) * 2)
+
+
+# --- a quantity and the form in which it runs have one name -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("activation", "slope"),
+    [
+        (lambda z: 1 / (1 + cr.exp(-z)), "A1 ∘ (1 − A1)"),  # runs as σ(z)
+        (lambda z: z + cr.sin(z) ** 2, "(2 · sin(Z1) ∘ cos(Z1) + 1)"),
+        (lambda z: z / (1 + cr.abs(z) * 0.5), "(1/(1 + 0.5 · |Z1|) − 0.5 · A1/(1 + 0.5 · |Z1|) ∘ sign(Z1))"),
+    ],
+)
+def test_an_activation_that_is_rewritten_keeps_its_name(activation, slope):
+    network = cr.Sequential(cr.Dense(2, activation), cr.Dense(1))
+    sheet = cr.Trainer(network, X, CODES).run().formulas()
+    assert section(sheet, "Backward") == [
+        "dZ2 = 2 · (Z2 − Y)",
+        "dW2 = 1/m · A1ᵀ dZ2",
+        "db2 = 1/m · Σ dZ2",
+        f"dZ1 = dZ2 W2ᵀ ∘ {slope}",
+        "dW1 = 1/m · Xᵀ dZ1",
+        "db1 = 1/m · Σ dZ1",
+    ]
+    update = section(sheet, "Update (Adam)")
+    assert [line.split()[0] for line in update] == ["m_W1", "v_W1", "m̂_W1", "v̂_W1", "W1"]
+
+
+def test_a_layer_called_twice_has_two_derivatives_by_its_sums():
+    x, shared = cr.input("x", ("m", 3)), cr.Dense(3, "relu")
+    model = cr.Model(x, cr.Dense(1)(shared(shared(x))))
+    sheet = cr.Trainer(model, X, CODES).run().formulas()
+    assert section(sheet, "Backward") == [
+        "dZ2 = 2 · (Z2 − Y)",
+        "dW2 = 1/m · A1.2ᵀ dZ2",
+        "db2 = 1/m · Σ dZ2",
+        "dZ1.2 = dZ2 W2ᵀ ∘ [Z1.2 > 0]",
+        "dZ1 = dZ1.2 W1ᵀ ∘ [Z1 > 0]",
+        "dW1 = 1/m · (xᵀ dZ1 + A1ᵀ dZ1.2)",
+        "db1 = 1/m · (Σ dZ1 + Σ dZ1.2)",
+    ]
+
+
+def test_two_branches_with_one_layer_have_a_derivative_each():
+    """The second branch's derivative is the first one's negative, and has a name all the same."""
+    a, b, layer = cr.input("a", ("m", 3)), cr.input("b", ("m", 3)), cr.Dense(2)
+    distance = cr.sqrt(cr.sum((layer(a) - layer(b)) ** 2, axis=1) + 1e-6).named("distance")
+    sheet = cr.formulas(cr.mean(distance**3))
+    assert section(sheet, "Backward") == [
+        "ddistance = 3 · distance²",
+        "dZ1 = ddistance/distance ∘ (Z1 − Z1.2)",
+        "dZ1.2 = −ddistance/distance ∘ (Z1 − Z1.2)",
+        "dW1 = 1/m · (aᵀ dZ1 + bᵀ dZ1.2)",
+        "db1 = 1/m · (Σ dZ1 + Σ dZ1.2)",
+    ]
+
+
+def test_a_term_without_examples_stands_beside_the_mean_over_them():
+    x, y, W = cr.input("x", ("m", 2)), cr.input("y", ("m", 1)), cr.parameter("W", (2, 1))
+    h = (x @ W).named("h")
+    sheet = cr.formulas(cr.mean((h - y) ** 2) + 0.1 * cr.sum(W**2))
+    assert section(sheet, "Backward") == ["dh = 2 · (h − y)", "dW = 1/m · xᵀ dh + 0.2 · W"]
+
+
+def test_the_numbers_of_named_derivatives_are_those_of_the_plain_gradient():
+    rng = np.random.default_rng(1)
+    x, y, W, V = cr.input("x", ("m", 3)), cr.input("y", ("m", 2)), cr.parameter("W", (3, 4)), cr.parameter("V", (4, 2))
+    h = (cr.tanh(x @ W) + cr.tanh(-(x @ W)) ** 2).named("h")
+    cost = 3 * cr.mean((cr.softplus(-(h @ V).named("q")) - y) ** 2) + cr.mean(h)
+    derivation = derive(cost, [W, V], derivative_names(Graph(cost), [W, V]))
+    assert {n.name for n in derivation.named} == {"dq", "dh", "dW", "dV"}
+    feeds = {x: rng.normal(size=(5, 3)), y: rng.normal(size=(5, 2))}
+    feeds |= {W: rng.normal(size=(3, 4)), V: rng.normal(size=(4, 2))}
+    cr.check_gradient(cost, [W, V], feeds, gradients=derivation.gradients)
+
+
+def test_what_has_no_name_cannot_head_a_line():
+    x, W = cr.input("x", ("m", 2)), cr.parameter("W", (2,))
+    with pytest.raises(cr.ChainruleError, match="no name to be shown under"):
+        cr.formulas(cr.mean(x @ W), [x @ W])

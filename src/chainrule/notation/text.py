@@ -8,7 +8,7 @@ them. Quantities that have a name are written by it; a large part that is used m
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -115,28 +115,32 @@ class Symbol:
 Names = dict[Node, Symbol]
 
 
-def unique_names(nodes: Iterable[Node]) -> Names:
+def unique_names(
+    nodes: Iterable[Node], same: Mapping[Node, Node] | None = None, derivatives: Mapping[Node, Node] | None = None
+) -> Names:
     """A symbol for every named node: layers are numbered in order, W1, Z1, A1, W2 …; others keep their name.
 
     Two different quantities that would be called the same are told apart by a rank.
+
+    Args:
+        nodes: operands before results.
+        same: leads from a node to another whose symbol it shares, because it is the same quantity in another form.
+        derivatives: leads from a derivative to what it is by, whose number and rank it takes.
     """
-    nodes = list(nodes)
+    nodes, same, derivatives = list(nodes), same or {}, derivatives or {}
     order = _layer_numbers(nodes)
-    nodes = [n for n in nodes if n.name]
     ranks: dict[tuple[str, str], int] = {}
     taken: set[str] = set()
     out: Names = {}
-    for node in nodes:
-        key = (
-            str(node.name),
-            order[node.scope] if node.scope is not None and node.op.name != "constant" else "",
-        )
-        ranks[key] = ranks.get(key, 0) + 1
-        while Symbol(*key, ranks[key]).text in taken:  # a Z1 of the user's own beside the Z of layer 1
-            ranks[key] += 1
-        out[node] = Symbol(*key, ranks[key])
+    for node in sorted((n for n in nodes if n.name and n not in same), key=lambda n: n in derivatives):
+        layer = order[node.scope] if node.scope is not None and node.op.name != "constant" else ""
+        key = str(node.name), layer
+        of = out.get(derivatives.get(node, node))
+        free = (Symbol(*key, rank) for rank in count(of.rank if of else ranks.get(key, 0) + 1))
+        out[node] = next(symbol for symbol in free if symbol.text not in taken)  # a Z1 of the user's own is taken too
+        ranks[key] = out[node].rank
         taken.add(out[node].text)
-    return out
+    return out | {node: out[other] for node, other in same.items()}
 
 
 def _layer_numbers(nodes: Sequence[Node]) -> dict[Scope, str]:

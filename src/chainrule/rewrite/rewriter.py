@@ -121,6 +121,12 @@ class Rewriter:
             self.normal[node] = self.normal[candidate]
         return self.normal[root]
 
+    def name(self, node: Node, name: str, scope: Scope | None = None) -> Node:
+        """Give a node in normal form a name, by which all that is rewritten from now on refers to it."""
+        named = node.named(name, scope)
+        self.interned[structure(node)] = self.normal[node] = self.normal[named] = named
+        return named
+
     def _apply(self, node: Node) -> Node:
         if self.depth > 60:  # rules shrink what they touch; this only stops a faulty pair that undoes each other
             return node

@@ -76,9 +76,9 @@ def _add(node: Node) -> Node | None:
         return b
     if number(b) == 0:
         return a
-    if is_op(b, "negative"):
+    if is_op(b, "negative") and b.name is None:
         return a - b.inputs[0]
-    if is_op(a, "negative"):
+    if is_op(a, "negative") and a.name is None:
         return b - a.inputs[0]
     return None
 
@@ -98,9 +98,9 @@ def _subtract(node: Node) -> Node | None:
         return a
     if number(a) == 0:
         return -b
-    if is_op(b, "negative"):
+    if is_op(b, "negative") and b.name is None:
         return a + b.inputs[0]
-    if is_op(a, "negative"):
+    if is_op(a, "negative") and a.name is None:
         return -(a.inputs[0] + b)
     return None
 
@@ -114,7 +114,7 @@ def _subtract(node: Node) -> Node | None:
 )
 def _negative(node: Node) -> Node | None:
     a = node.inputs[0]
-    if is_op(a, "negative"):
+    if is_op(a, "negative") and a.name is None:
         return a.inputs[0]
     if is_op(a, "subtract") and a.name is None:
         return a.inputs[1] - a.inputs[0]
@@ -145,9 +145,9 @@ def _multiply(node: Node) -> Node | None:
             return zero(node)
         if value == -1:
             return -q
-    if is_op(a, "negative"):
+    if is_op(a, "negative") and a.name is None:
         return -(a.inputs[0] * b)
-    if is_op(b, "negative"):
+    if is_op(b, "negative") and b.name is None:
         return -(a * b.inputs[0])
     if a is b and is_float(a.dtype):
         return a**2
@@ -170,9 +170,9 @@ def _divide(node: Node) -> Node | None:
         return zero(node)
     if a is b:
         return broadcast_to(constant(1.0), node.shape)
-    if is_op(a, "negative"):
+    if is_op(a, "negative") and a.name is None:
         return -(a.inputs[0] / b)
-    if is_op(b, "negative"):
+    if is_op(b, "negative") and b.name is None:
         return -(a / b.inputs[0])
     if below is not None and below != 0 and number(a) is None and np.log2(abs(below)) % 1 == 0:
         return constant(1 / below) * a

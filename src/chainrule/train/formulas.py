@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from chainrule.errors import GraphError
 from chainrule.graph.graph import Graph
-from chainrule.graph.node import Node, Scope, ancestors
-from chainrule.notation import Line, Names, Section, Sheet, Symbol, line, section, unique_names
+from chainrule.graph.node import Node, Scope, ancestors, describe
+from chainrule.notation import Line, Names, Section, Sheet, Symbol, line, section
 from chainrule.ops import mark
 from chainrule.ops.leaves import number_text
-from chainrule.train.naming import named_gradients
+from chainrule.train.naming import derivative_names, named_gradients, names_as_written
 from chainrule.train.step import StepGraph
 from chainrule.verbs import derive
 
@@ -35,15 +35,21 @@ def formulas(cost: Node, wrt: Sequence[Node] | None = None, *, columns: bool = F
     """
     graph = Graph(cost)
     by = tuple(wrt or graph.parameters or graph.inputs)
+    for node in by:
+        if node.name is None:
+            raise GraphError(
+                "what is differentiated by has no name to be shown under",
+                given=describe(node),
+                hint='name it when it is made: h = (x @ W + b).named("h")',
+            )
     if not by:
         raise GraphError("there is nothing to differentiate by", given="no parameter and no input in the formula")
-    derivation = derive(cost, by, keep=[n for n in graph if n.name])
-    named, labels = named_gradients(graph, by, derivation)
-    gradients = {n: _under_its_name(g, n) for n, g in named.items()}
+    derivation = derive(cost, by, derivative_names(graph, by))
+    gradients = {n: _under_its_name(g, n) for n, g in named_gradients(by, derivation).items()}
     forward = [n for n in graph if n.name and n.inputs and n is not cost]
-    derived = {*labels, *(g.name for g in gradients.values())} - {n.name for n in forward}
-    backward = [n for n in ancestors(*gradients.values()) if n.name in derived and n.inputs]
-    names = unique_names(ancestors(cost, *gradients.values()))
+    derived = {*gradients.values(), *derivation.named}
+    backward = [n for n in ancestors(*gradients.values()) if n in derived and n.inputs]
+    names = names_as_written(ancestors(cost, *gradients.values()), derivation.forms, derivation.named)
     names.setdefault(cost, Symbol("J"))
     return Sheet(
         [
@@ -69,7 +75,7 @@ def step_formulas(step: StepGraph, *, columns: bool = False) -> Sheet:
     sections = [
         section("Forward", forward, names, columns),
         Section("Cost", [line(step.written_cost, {**names, step.written_cost: names[step.cost]}, columns=columns)]),
-        section("Backward", _last_first(forward, step.backward), names, columns),
+        section("Backward", _last_first(forward, list(step.derived)), names, columns),
         *_update(step, names, columns),
     ]
     return Sheet(sections)
@@ -109,7 +115,7 @@ def _update(step: StepGraph, names: Names, columns: bool) -> list[Section]:
         after[new] = names[state]
     counter = step.update.counter
     after[step.update.states[counter]] = names.get(counter, Symbol("t"))
-    done = {*step.backward, *ancestors(*step.model.outputs)}
+    done = {*step.derived, *ancestors(*step.model.outputs, *step.forms.values())}
     new = step.update.parameters[first]
     between = [n for n in ancestors(new) if n.name and n.inputs and n not in done and n.scope in (None, first.scope)]
     lines += [line(n, after, columns=columns) for n in between]

@@ -16,8 +16,8 @@ from chainrule.notation import Names, unique_names
 from chainrule.ops import input as input_
 from chainrule.ops import mean
 from chainrule.optimize import Optimizer, Update, update
-from chainrule.rewrite import Rewriting, rewrite
-from chainrule.train.naming import named_gradients
+from chainrule.rewrite import Rewriting
+from chainrule.train.naming import derivative_names, named_gradients, names_as_written
 from chainrule.verbs import Derivation, derive
 
 
@@ -33,11 +33,12 @@ class StepGraph:
         losses: L, the loss of each example.
         written_cost: J as it is written down, and ``cost`` the same in its stable form, which runs.
         gradients: for each parameter its gradient, named dW.
-        backward: the named quantities of the backward part, in the order of their computation.
+        derived: the named quantities of the backward part in the order of their computation, and what each is by.
         update: new parameters and states.
         metrics: the mean of each metric over the examples.
         derivation: how the gradient came about.
         rewriting: what was rewritten in all of it, and why.
+        forms: the form in which a quantity of the network runs.
     """
 
     model: Model
@@ -49,22 +50,23 @@ class StepGraph:
     written_cost: Node
     cost: Node
     gradients: Mapping[Node, Node]
-    backward: tuple[Node, ...]
+    derived: Mapping[Node, Node]
     update: Update
     metrics: Mapping[str, Node]
     derivation: Derivation
     rewriting: Rewriting
+    forms: Mapping[Node, Node]
 
     @cached_property
     def names(self) -> Names:
-        """A symbol for every named quantity of the step."""
+        """A symbol for every named quantity of the step; that of the network and the form that runs share one."""
         everything = [
             *self.model.outputs,
             self.cost,
             *self.update.parameters.values(),
             *self.update.states.values(),
         ]
-        return unique_names(ancestors(*everything))
+        return names_as_written(ancestors(*everything), self.forms, self.derived)
 
     @property
     def parameter_names(self) -> dict[str, Node]:
@@ -114,8 +116,8 @@ def step_graph(
     losses = loss(output, labels) if losses is None else losses
     weights = input_("w", (output.shape[0],)) if weighted else None
     cost = _cost(losses, weights, loss, output)
-    derivation = derive(cost, model.parameters, keep=[n for n in model.graph if n.name])
-    gradients, backward = named_gradients(model.graph, model.parameters, derivation)
+    derivation = derive(cost, model.parameters, derivative_names(model.graph, model.parameters))
+    gradients = named_gradients(model.parameters, derivation)
     named = unique_names(ancestors(*model.outputs))
     moved = update(rule, gradients, {p: named[p].text for p in model.parameters})
     shown = {name: _mean_rows(m(output, labels), weights) for name, m in metrics}
@@ -127,14 +129,15 @@ def step_graph(
         moved.rate,
         *shown.values(),
     ]
-    final = rewrite(wanted)
+    rewriter = derivation.rewriter
+    final = rewriter(wanted)
     out = iter(final.outputs)
     cost_ = next(out).named("J")
     gradients = {p: next(out) for p in gradients}
     parameters = {p: next(out) for p in moved.parameters}
     states = {s: next(out) for s in moved.states}
     rate = next(out)
-    reachable = {n for n in ancestors(*gradients.values()) if n.name}
+    derived = {g: p for p, g in gradients.items()} | {rewriter.normal[d]: n for d, n in derivation.named.items()}
     return StepGraph(
         model=model,
         labels=labels,
@@ -145,11 +148,12 @@ def step_graph(
         written_cost=cost,
         cost=cost_,
         gradients=gradients,
-        backward=tuple(n for n in ancestors(*gradients.values()) if n.name in backward and n in reachable),
+        derived={n: derived[n] for n in ancestors(*gradients.values()) if n in derived and n.inputs},
         update=Update(parameters, states, rate, moved.counter),
         metrics={name: next(out) for name in shown},
         derivation=derivation,
-        rewriting=Rewriting(final.outputs, [*derivation.rewriting.log, *final.log]),
+        rewriting=final,
+        forms={n: rewriter.normal[n] for n in model.graph if n in rewriter.normal},
     )
 
 
