@@ -118,6 +118,22 @@ def test_categorical_cross_entropy_is_finite_and_right_at_any_logit(run):
         close(found, special.softmax(logits, axis=1) - labels)
 
 
+PARTS = {
+    "of one example": (lambda p: p[1, 2], lambda p: p[1, 2]),
+    "of all examples": (lambda p: p[:, 1], lambda p: p[:, 1]),
+    "on one row": (lambda p: p.reshape(-1)[2:5], lambda p: p.reshape(-1)[2:5]),
+    "by the labels": (lambda p: cr.gather(p, np.array([2, 0]), axis=1), lambda p: p[:, [2, 0]]),
+    "with examples in columns": (lambda p: p.T[1:], lambda p: p.T[1:]),
+}
+
+
+@pytest.mark.parametrize(("part", "true"), PARTS.values(), ids=PARTS)
+def test_the_logarithm_of_single_probabilities_is_finite_and_right_at_any_logit(run, part, true):
+    z, logits = cr.input("z", (3, 3)), np.array([[1e4, -1e4, 0], [-300, -88, 1], [0, 1e-3, 2]])
+    (value,) = run([cr.log(part(cr.softmax(z)))], {z: logits})
+    close(value, true(special.log_softmax(logits, axis=1)))
+
+
 # --- single functions ---------------------------------------------------------------------------------
 
 expit = special.expit

@@ -111,12 +111,13 @@ Writer = Callable[[Node, Sequence[Piece], bool], Piece]
 
 
 def function(text: str, latex: str | None = None) -> Writer:
-    """Written as a function of its operands: ``tanh(z)``."""
+    """Written as a function of its operands: ``tanh(z)``. One of two words is bracketed: ``(log softmax(z))[1]``."""
+    strength = MATMUL + 1 if " " in text else CALL
     command = latex if latex is not None else f"\\operatorname{{{text}}}"
 
     def write(node: Node, args: Sequence[Piece], in_latex: bool) -> Piece:
         inner = ", ".join(a.text for a in args)
-        return Piece(f"{command}\\left({inner}\\right)" if in_latex else f"{text}({inner})", CALL)
+        return Piece(f"{command}\\left({inner}\\right)" if in_latex else f"{text}({inner})", strength)
 
     return write
 

@@ -358,6 +358,16 @@ def _padded(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
     return tuple(out)
 
 
+def _write_pad(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    """``pad(x, ((1, 2), (0, 0)))``, as in NumPy; a third number is what lies between two rows."""
+    widths = zip(node.attrs["low"], node.attrs["high"], node.attrs["interior"], strict=True)
+    pairs = [str(w if w[2] else w[:2]) for w in widths]
+    words = f"({', '.join(pairs)}{',' if len(pairs) == 1 else ''})"
+    if latex:
+        return Piece(f"\\operatorname{{pad}}\\left({args[0].text},\\; {words}\\right)", CALL)
+    return Piece(f"pad({args[0].text}, {words})", CALL)
+
+
 def _pad(xp: Any, x: Any, low: Any, high: Any, interior: Any) -> Any:
     if not any(interior):
         return xp.pad(x, tuple(zip(low, high, strict=True)))
@@ -379,7 +389,7 @@ PAD = _mover(
     _padded,
     _pad,
     _pad_transpose,
-    function("pad"),
+    _write_pad,
     lambda x, low, high, interior: _reference_pad(x, low, high, interior),
     (
         Case(((2, 3),), {"low": (1, 0), "high": (0, 2), "interior": (0, 0)}),

@@ -29,6 +29,10 @@ def z() -> Node:
     return variable("z")
 
 
+_MOVED = ("slice", "gather", "reshape", "transpose", "flip", "broadcast_to")
+"""Ops that move numbers, and change none."""
+
+
 def stable_log(x: Node) -> Node | None:
     """A form of log x that neither overflows nor loses digits, where x has one."""
     if is_op(x, "sigmoid"):
@@ -41,6 +45,9 @@ def stable_log(x: Node) -> Node | None:
         return x.inputs[0]
     if is_op(x, "sum") and is_op(x.inputs[0], "exp"):
         return logsumexp(x.inputs[0].inputs[0], x.attrs["axes"], x.attrs["keepdims"])
+    if is_op(x, *_MOVED):
+        whole = stable_log(x.inputs[0])
+        return None if whole is None else x.op.make((whole, *x.inputs[1:]), x.attrs)
     rest = one_plus(x)
     if rest is not None:
         return softplus(rest.inputs[0]) if is_op(rest, "exp") else log1p(rest)
@@ -50,7 +57,8 @@ def stable_log(x: Node) -> Node | None:
 @rule(
     "log",
     "log σ(z) = −softplus(−z), log(1 − σ(z)) = −softplus(z), log softmax(z) = z − logsumexp(z), "
-    "log Σ exp(z) = logsumexp(z), log(1 + exp(z)) = softplus(z), log(1 + x) = log1p(x)",
+    "log Σ exp(z) = logsumexp(z), log(1 + exp(z)) = softplus(z), log(1 + x) = log1p(x), "
+    "and so for a part of it: log softmax(z)[i] = (z − logsumexp(z))[i]",
     "stability",
     "log",
     lambda: (
@@ -60,6 +68,7 @@ def stable_log(x: Node) -> Node | None:
         + log(1 + exp(z()))
         + log(sum(exp(z())))
         + log(1 + exp(-z()))
+        + log(softmax(z())[:, :1])
     ),
 )
 def _log(node: Node) -> Node | None:
