@@ -19,6 +19,7 @@ from chainrule.errors import DerivativeError, GraphError
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Scope, ancestors, deriving, describe
+from chainrule.notation import unique_names
 from chainrule.ops import mark
 from chainrule.rewrite import Rewriter, Rewriting, rewrite
 
@@ -334,8 +335,10 @@ def check_gradient(
         raise GraphError("numbers are missing", expected="feeds for " + "; ".join(describe(n) for n in missing))
     values = evaluate(symbolic, exact, dtype=np.float64)
     stable = rewrite([cost]).outputs[0]
+    symbols = unique_names(ancestors(cost, *nodes))
     rows = []
     for node, value in zip(nodes, values, strict=True):
+        name = symbols[node].text
         found = compare(_cost_of(stable, exact, node), np.asarray(exact[node], np.float64), value, entries=entries)
         largest = 0.0
         for index, derived, difference in found:
@@ -345,12 +348,12 @@ def check_gradient(
             largest = max(largest, error)
             if not error <= tolerance:
                 raise DerivativeError(
-                    f"the derivative by {node.name}{list(index)} is wrong",
+                    f"the derivative by {name}{list(index)} is wrong",
                     given=f"derived {derived:.10g}",
                     expected=f"{numerical:.10g} by central differences (relative error {error:.1e} > {tolerance:.0e})",
                 )
         kinks = sum(bool(d.kink) for _, _, d in found)
-        rows.append((node.name or node.op.name, show(node.shape), len(found), kinks, largest))
+        rows.append((name, show(node.shape), len(found), kinks, largest))
     return GradientCheck(tuple(rows), tolerance)
 
 

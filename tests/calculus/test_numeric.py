@@ -131,3 +131,12 @@ def test_the_result_reads_as_a_table():
     assert head.split() == ["by", "shape", "entries", "kinks", "largest", "relative", "error"]
     assert first.split()[:5] == ["w", "(30,", "20)", "50", "0"]
     assert second.split()[:4] == ["b", "()", "1", "1"]
+
+
+def test_parameters_of_layers_go_by_the_names_that_formulas_show():
+    x, y = cr.input("x", ("m", 2)), cr.input("y", ("m", 1))
+    model = cr.Model(x, cr.Dense(1)(cr.Dense(3, "tanh")(x)))
+    rng = np.random.default_rng(0)
+    feeds = {n: rng.normal(size=n.shape) for n in model.parameters} | {x: np.ones((4, 2)), y: np.ones((4, 1))}
+    table = cr.check_gradient(cr.mean((model.output - y) ** 2), model.parameters, feeds)
+    assert [row[0] for row in table.rows] == ["W1", "b1", "W2", "b2"]
