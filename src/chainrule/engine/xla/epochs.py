@@ -207,38 +207,60 @@ class Epochs:
         full, rest = divmod(rows, batch)
         shuffled = [jnp.take(a, order, axis=0, mode="clip") for a in data]
         batches = tuple(a[: full * batch].reshape(full, batch, *a.shape[1:]) for a in shuffled)
-        step = partial(self._one_step, constants)
-        carry, (outputs, seen) = lax.scan(step, carry, (batches, first + jnp.arange(full)))
+        at = self._watched_steps(first, jnp)
+        carry, outputs, seen = self._full_batches(carry, batches, at, constants)
         total = outputs.sum(axis=0)
         if not self.plan.totals:
             total = total * (batch / rows)
         if rest:
-            carry, (last, seen_last) = step(carry, (tuple(a[full * batch :] for a in shuffled), first + full))
-            total = total + (last if self.plan.totals else last * (rest / rows))
-            seen = jnp.concatenate([seen, seen_last[None]])
-        if self.plan.watched:
-            seen = jnp.take(seen, self._watched_steps(first, jnp), axis=0, mode="clip")
+            last = tuple(a[full * batch :] for a in shuffled)
+            carry, row, seen_last = self._one_step(carry, last, constants, look=bool(self.plan.watched))
+            total = total + (row if self.plan.totals else row * (rest / rows))
+            if self.plan.watched:
+                seen = jnp.where((at == full)[:, None], seen_last, seen)
         return carry, total, seen
 
-    def _one_step(self, constants: Any, carry: Any, batch: Any) -> tuple[Any, Any]:
-        examples, number = batch
-        fed = dict(zip(self.leaves, carry, strict=True)) | constants
-        fed |= dict(zip(self.plan.examples, examples, strict=True))
+    def _full_batches(self, carry: Any, batches: Any, at: Any, constants: Any) -> tuple[Any, Any, Any]:
+        """Steps through batches of one size: the new carry, the outputs of each, what is seen of those watched."""
+        full, watched = batches[0].shape[0], len(self.plan.watched)
+        always = bool(watched) and self.plan.every == 1
+        if always or not watched:
+
+            def step(carry: Any, batch: Any) -> Any:
+                carry, row, seen = self._one_step(carry, batch, constants, look=always)
+                return carry, (row, seen)
+
+            carry, (outputs, seen) = lax.scan(step, carry, batches)
+            return carry, outputs, jnp.pad(seen, ((0, len(at) - full), (0, 0))) if always else seen
+
+        def one(i: Any, state: Any, look: bool = False) -> Any:
+            carry, outputs, _ = state
+            batch = tuple(lax.dynamic_index_in_dim(a, i, keepdims=False) for a in batches)
+            carry, row, seen = self._one_step(carry, batch, constants, look)
+            return carry, lax.dynamic_update_index_in_dim(outputs, row, i, 0), seen
+
+        def upto(state: Any, place: Any) -> Any:
+            """The steps before a watched one, none of which is looked at, and the watched one if it is there."""
+            state, i = state
+            state = lax.fori_loop(i, jnp.minimum(place, full), one, state)
+            state = lax.cond(place < full, partial(one, look=True), lambda _, state: state, place, state)
+            return (state, place + 1), state[2]
+
+        nothing = jnp.zeros(watched, self.kinds.float)
+        state = carry, jnp.zeros((full, len(self.plan.outputs)), self.kinds.float), nothing
+        (state, i), seen = lax.scan(upto, (state, 0), at)
+        carry, outputs, _ = lax.fori_loop(i, full, one, state)
+        return carry, outputs, seen
+
+    def _one_step(self, carry: Any, batch: Any, constants: Any, look: bool = False) -> tuple[Any, Any, Any]:
+        fed = dict(zip(self.leaves, carry, strict=True)) | constants | dict(zip(self.plan.examples, batch, strict=True))
         values = self._step.run(XLA, fed, self.kinds, learn_sizes(fed))
-        outputs = self._row([values[n] for n in self.plan.outputs])
-        return tuple(values[n] for n in self.plan.carry.values()), (outputs, self._seen(values, number))
-
-    def _seen(self, values: Mapping[Node, Any], number: Any) -> Any:
-        """The watched numbers of a step that is watched, zeros for another; computed only where it is."""
-        nothing = jnp.zeros(len(self.plan.watched), self.kinds.float)
-        if not self.plan.watched:
-            return nothing
-
-        def look() -> Any:
-            seen = self._watched.run(XLA, values, self.kinds, learn_sizes(values))
-            return self._row([seen[n] for n in self.plan.watched])
-
-        return look() if self.plan.every == 1 else lax.cond(number % self.plan.every == 0, look, lambda: nothing)
+        seen = jnp.zeros(len(self.plan.watched), self.kinds.float)
+        if look:
+            numbers = self._watched.run(XLA, values, self.kinds, learn_sizes(values))
+            seen = self._row([numbers[n] for n in self.plan.watched])
+        new = tuple(values[n] for n in self.plan.carry.values())
+        return new, self._row([values[n] for n in self.plan.outputs]), seen
 
     def _row(self, values: Any) -> Any:
         return jnp.stack(values).astype(self.kinds.float)
