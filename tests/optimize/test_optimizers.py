@@ -320,3 +320,11 @@ def test_a_learning_rate_beside_an_object_that_has_one_is_refused():
 def test_an_unknown_optimizer_is_refused_and_near_names_are_named(value, message):
     with pytest.raises(ConfigurationError, match=message):
         optimizer(value)
+
+
+def test_what_an_optimizer_has_of_its_own_follows_the_learning_rate():
+    assert cr.Momentum(0.1, 0.8).momentum == 0.8  # as in Keras and PyTorch
+    assert cr.Adam(0.1, 0.8, 0.9).beta_1 == 0.8
+    assert cr.RMSprop(0.1, 0.8).rho == 0.8
+    with pytest.raises(TypeError, match="positional"):
+        cr.GradientDescent(0.1, 0.01)

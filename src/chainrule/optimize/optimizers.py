@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from chainrule.errors import ConfigurationError, near
@@ -21,7 +21,7 @@ States = dict[str, Node]
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How parameters move. Abstract; all optimizers take these settings by keyword:
+    """How parameters move. Abstract; all optimizers take these settings, all but the first by keyword:
 
     Attributes:
         learning_rate: α: a number, a :class:`Schedule`, or a mapping from parameter names (``"W1"``; the
@@ -32,9 +32,9 @@ class Optimizer:
     """
 
     learning_rate: float | Schedule | Mapping[str, float] = 0.01
-    weight_decay: float = 0.0
-    clip_value: float | None = None
-    clip_norm: float | None = None
+    weight_decay: float = field(default=0.0, kw_only=True)
+    clip_value: float | None = field(default=None, kw_only=True)
+    clip_norm: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for rate in self.learning_rate.values() if isinstance(self.learning_rate, Mapping) else (self.learning_rate,):
@@ -185,7 +185,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """As Adam, and w shrinks beside it: w ← w − α (m̂ / (√v̂ + ε) + λ w).  Source: Loshchilov and Hutter 2019."""
 
-    weight_decay: float = 0.01
+    weight_decay: float = field(default=0.01, kw_only=True)
 
     def step(self, w: Node, g: Node, s: States, rate: Node, t: Node) -> tuple[Node, States]:
         direction, new = self._direction(w, g, s, t)

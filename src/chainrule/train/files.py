@@ -1,4 +1,4 @@
-"""The folder of a run: ``model.json``, ``weights.safetensors``, ``history.csv``.
+"""The folder of a run: ``model.json``, ``weights.safetensors``, ``history.csv``, ``watched.safetensors`` if any.
 
 Everything is written to a temporary folder beside and renamed, so that a killed process leaves the last
 complete one. Reading a run never executes code from it.
@@ -29,10 +29,11 @@ from chainrule.train.history import History
 from chainrule.train.labels import Labels
 from chainrule.train.run import Run
 from chainrule.train.step import step_graph
+from chainrule.train.watch import Watched
 
 FORMAT = 1
 """The version of the folder's format; a reader refuses newer ones."""
-MODEL, WEIGHTS, HISTORY = "model.json", "weights.safetensors", "history.csv"
+MODEL, WEIGHTS, HISTORY, WATCHED = "model.json", "weights.safetensors", "history.csv", "watched.safetensors"
 
 
 def save(run: Run, folder: str | Path, also: Mapping[str, Callable[[Path], Any]] | None = None) -> Path:
@@ -101,6 +102,12 @@ def _write(run: Run, folder: Path) -> None:
 
     weights = to_bytes({k: np.ascontiguousarray(v) for k, v in run.parameters.items()})
     (folder / WEIGHTS).write_bytes(weights)
+    files = {WEIGHTS: hashlib.sha256(weights).hexdigest()}
+    watched = run.watched
+    if watched is not None:
+        samples = to_bytes({"steps": watched.steps} | {" ".join(k): np.array(v) for k, v in watched.columns.items()})
+        (folder / WATCHED).write_bytes(samples)
+        files[WATCHED] = hashlib.sha256(samples).hexdigest()
     step = run.step
     described = {
         "format": FORMAT,
@@ -117,7 +124,9 @@ def _write(run: Run, folder: Path) -> None:
             "best_epoch": run.history.best_epoch,
             "diverged": run.history.diverged,
         },
-        "sha256": {WEIGHTS: hashlib.sha256(weights).hexdigest()},
+        "watched": watched
+        and {"keys": watched.keys, "every": watched.every, "steps_per_epoch": watched.steps_per_epoch},
+        "sha256": files,
         "inputs": [str(n.name) for n in step.model.inputs],
         "graph": to_data([step.model.output, step.losses, step.labels, *step.model.inputs]),
     }
@@ -159,7 +168,7 @@ def load(folder: str | Path) -> Run:
     if not path.is_dir():
         raise RunError("there is no such run", given=str(path), expected=f"a folder with {MODEL}")
     described = _read_json(path)
-    weights = _read_weights(path, described)
+    weights = _read_arrays(path / WEIGHTS, described)
     try:
         output, losses, labels, *inputs = from_data(described["graph"])
         loss = described["loss"]
@@ -177,6 +186,7 @@ def load(folder: str | Path) -> Run:
         history = History(*_read_history(path), noted["stopped"], noted["best_epoch"], noted["diverged"])
         kinds = Labels(described["labels"]["kind"], tuple(described["labels"]["classes"]))
         settings = described["settings"]
+        watched = _read_watched(path, described)
     except RunError:
         raise
     except (KeyError, TypeError, ValueError, ChainruleError) as error:
@@ -194,7 +204,7 @@ def load(folder: str | Path) -> Run:
                 expected=f"{name} {show(node.shape)}",
                 where=path,
             )
-    return Run(step, weights, history, kinds, settings)
+    return Run(step, weights, history, kinds, settings, watched)
 
 
 def _no_function(y_hat: Any, y: Any) -> Any:
@@ -228,23 +238,33 @@ def _read_json(path: Path) -> dict[str, Any]:
     return described  # type: ignore[no-any-return]
 
 
-def _read_weights(path: Path, described: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+def _read_arrays(file: Path, described: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
-    content = (path / WEIGHTS).read_bytes()
-    expected = described.get("sha256", {}).get(WEIGHTS)
+    content = file.read_bytes() if file.exists() else b""
+    expected = described.get("sha256", {}).get(file.name)
     if hashlib.sha256(content).hexdigest() != expected:
         raise RunError(
-            f"{WEIGHTS} has been altered or cut short",
+            f"{file.name} has been altered or cut short",
             given=f"{len(content)} bytes, another checksum",
-            where=path,
+            where=file.parent,
             hint="take the file from where the run was saved",
         )
     try:
         return from_bytes(content)
     except SafetensorError as error:
-        raise RunError(f"{WEIGHTS} cannot be read", given=str(error), where=path) from None
+        raise RunError(f"{file.name} cannot be read", given=str(error), where=file.parent) from None
+
+
+def _read_watched(path: Path, described: Mapping[str, Any]) -> Watched | None:
+    noted = described.get("watched")
+    if noted is None:
+        return None
+    arrays = _read_arrays(path / WATCHED, described)
+    keys = [(quantity, statistic) for quantity, statistic in noted["keys"]]
+    columns = [arrays[" ".join(k)] for k in keys]
+    return Watched(keys, columns, arrays["steps"], noted["every"], noted["steps_per_epoch"])
 
 
 def _read_history(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:

@@ -25,6 +25,8 @@ from chainrule.train.labels import example_weights, examples, read_labels
 from chainrule.train.progress import Progress
 from chainrule.train.run import Run, inputs_of
 from chainrule.train.step import StepGraph, labels_for, step_graph
+from chainrule.train.watch import Watch, collected
+from chainrule.train.watch import watch as read_watch
 
 Array = np.ndarray[Any, Any]
 Callback = Callable[[Run], Any]
@@ -71,6 +73,8 @@ def fit(
     class_weight: Any = None,
     shuffle: bool = True,
     callbacks: Sequence[Callback] = (),
+    watch: Any = None,
+    every: int = 1,
     seed: int = 0,
     dtype: Any = "float32",
     progress: bool | None = None,
@@ -96,6 +100,9 @@ def fit(
         class_weight: a mapping from label to weight, or ``"balanced"``.
         shuffle: a new random order in every epoch.
         callbacks: functions called after every epoch with the run so far; one that returns True ends it.
+        watch: what to sample while it trains, for ``run.watched``: True for what a diagnosis needs, names and groups
+            such as ``["A1", "gradients"]``, or a mapping from these to statistics; see :mod:`chainrule.train.watch`.
+        every: the steps that are sampled: the first, and every so many-th after it.
         seed: of initial parameters, held-out examples and shuffling. The same seed gives the same bits.
         dtype: the working precision, ``"float32"`` or ``"float64"``.
         progress: a live line with loss and validation loss; by default in a terminal only.
@@ -129,6 +136,8 @@ def fit(
         sample_weight=sample_weight,
         class_weight=class_weight,
         shuffle=shuffle,
+        watch=watch,
+        every=every,
         seed=seed,
         dtype=dtype,
     )
@@ -181,6 +190,8 @@ class Trainer:
         sample_weight: Any = None,
         class_weight: Any = None,
         shuffle: bool = True,
+        watch: Any = None,
+        every: int = 1,
         seed: int = 0,
         dtype: Any = "float32",
     ) -> None:
@@ -195,6 +206,8 @@ class Trainer:
             raise ShapeError(
                 "examples and labels differ in number",
                 given=f"{len(arrays[0])} examples, {len(codes)} labels",
+                expected="a label for every example",
+                hint="examples are rows: X has the shape (m, features), Y (m,) or (m, outputs)",
             )
         weights = example_weights(self.labels, codes, sample_weight, class_weight)
         if metrics is None:
@@ -224,6 +237,7 @@ class Trainer:
             "dtype": str(np.dtype(dtype).name),
         }
         self.early_stopping = early_stopping
+        self._watch = Watch() if watch is None or watch is False else read_watch(self.step, watch, every)
         self._epochs = self._compile(training, validation, batch, columns, start, dtype)
         self.chunk = self._chunk(batch)
 
@@ -240,7 +254,8 @@ class Trainer:
             if len(held[0]) != len(held[-1]):
                 raise ShapeError(
                     "validation examples and labels differ in number",
-                    given=f"{len(held[0])} and {len(held[-1])}",
+                    given=f"{len(held[0])} examples, {len(held[-1])} labels",
+                    expected="a label for every example",
                 )
             return everything, held + [np.ones(len(held[0]))] * len(extra)
         if not 0 <= share < 1:
@@ -293,6 +308,8 @@ class Trainer:
             larger_is_better=bool(stopping and stopping.monitor.endswith("accuracy")),
             patience=stopping.patience if stopping else 0,
             min_delta=stopping.min_delta if stopping else 0.0,
+            watched=self._watch.nodes,
+            every=self._watch.every,
         )
         return Epochs(plan, self._start(start), training, validation, dtype)
 
@@ -346,18 +363,21 @@ class Trainer:
         elif epochs.status == NOT_FINITE:
             history.diverged = history.epochs
             rate = self.step.optimizer.learning_rate
+            wrong = (f"the {c.replace('_', ' ')}" for c, v in history.row(-1).items() if not np.isfinite(v))
+            kept = history.best_epoch or history.epochs - 1
             history.stopped = (
-                f"stopped in epoch {history.epochs}: the loss was no longer finite ({history['loss'][-1]:.4g}). "
-                f"The parameters are those of "
-                + (f"epoch {history.epochs - 1}" if history.epochs > 1 else "the start")
-                + f". Try a learning rate smaller than {rate}, or clip_norm=1"
+                f"stopped in epoch {history.epochs}: {next(wrong, 'a parameter')} was no longer finite. "
+                f"The parameters are those of {f'epoch {kept}' if kept else 'the start'}. "
+                f"Try a learning rate smaller than {rate}, or clip_norm=1"
             )
 
     def run(self, settings: Mapping[str, Any] | None = None) -> Run:
         """The run so far."""
         values = self._epochs.values(best=self.history.best_epoch is not None)
         parameters = {name: values[node] for name, node in self.step.parameter_names.items()}
-        return Run(self.step, parameters, self.history, self.labels, {**self.settings, **(settings or {})})
+        epochs = self._epochs
+        watched = collected(self._watch, epochs.samples, epochs.sampled_at, epochs.steps) if self._watch.nodes else None
+        return Run(self.step, parameters, self.history, self.labels, {**self.settings, **(settings or {})}, watched)
 
 
 def default_loss(model: Model) -> Loss:

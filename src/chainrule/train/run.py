@@ -21,6 +21,7 @@ from chainrule.train.formulas import step_formulas
 from chainrule.train.history import History
 from chainrule.train.labels import Labels, examples, fits
 from chainrule.train.step import StepGraph
+from chainrule.train.watch import Watched
 
 Array = np.ndarray[Any, Any]
 LARGEST_BLOCK = 4096
@@ -39,6 +40,7 @@ class Run:
         history: what every epoch reported; ``run.history["loss"]`` is an array.
         labels: how labels became numbers.
         settings: how it was trained.
+        watched: what was sampled while it trained, where ``watch`` was given.
     """
 
     step: StepGraph
@@ -46,6 +48,7 @@ class Run:
     history: History
     labels: Labels
     settings: Mapping[str, Any] = field(default_factory=dict)
+    watched: Watched | None = None
 
     @property
     def model(self) -> Model:

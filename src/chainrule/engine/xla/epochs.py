@@ -22,6 +22,7 @@ from jax import lax
 from chainrule.engine.program import Kinds, Program, as_array, learn_sizes
 from chainrule.engine.xla.compile import kinds_for, precision, trace
 from chainrule.engine.xla.namespace import XLA
+from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
 
 RUNNING, STOPPED_EARLY, NOT_FINITE = 0, 1, 2
@@ -46,7 +47,7 @@ class Plan:
         larger_is_better: the direction of the monitored number.
         patience: epochs without improvement before it stops.
         min_delta: what counts as an improvement.
-        watched: numbers of a step that are sampled as they are, not averaged.
+        watched: numbers of a step, or lists of them, that are sampled as they are, not averaged.
         every: the first step is sampled, and every so many-th after it.
     """
 
@@ -92,7 +93,8 @@ class Epochs:
         self._step = Program((*plan.carry.values(), *plan.outputs))
         self._watched = Program(plan.watched)
         self.steps = -(-len(self.examples[0]) // plan.batch_size)
-        self.samples = np.zeros((0, len(plan.watched)))
+        self.width = sum(int(np.prod(definite(n.shape))) for n in plan.watched)
+        self.samples = np.zeros((0, self.width))
         self.sampled_at = np.zeros(0, np.int64)
         self._validate = Program(plan.validation)
         with self._precision():
@@ -179,7 +181,7 @@ class Epochs:
         columns = len(self.plan.outputs) + (len(self.plan.validation) if held_out else 0)
         history = jnp.zeros((permutations.shape[0], columns), self.kinds.float)
         places = -(-self.steps // self.plan.every) if self.plan.watched else 0
-        samples = jnp.zeros((permutations.shape[0], places, len(self.plan.watched)), self.kinds.float)
+        samples = jnp.zeros((permutations.shape[0], places, self.width), self.kinds.float)
 
         def going_on(state: Any) -> Any:
             i, _, _, control, _, _ = state
@@ -222,7 +224,7 @@ class Epochs:
 
     def _full_batches(self, carry: Any, batches: Any, at: Any, constants: Any) -> tuple[Any, Any, Any]:
         """Steps through batches of one size: the new carry, the outputs of each, what is seen of those watched."""
-        full, watched = batches[0].shape[0], len(self.plan.watched)
+        full, watched = batches[0].shape[0], self.width
         always = bool(watched) and self.plan.every == 1
         if always or not watched:
 
@@ -255,10 +257,10 @@ class Epochs:
     def _one_step(self, carry: Any, batch: Any, constants: Any, look: bool = False) -> tuple[Any, Any, Any]:
         fed = dict(zip(self.leaves, carry, strict=True)) | constants | dict(zip(self.plan.examples, batch, strict=True))
         values = self._step.run(XLA, fed, self.kinds, learn_sizes(fed))
-        seen = jnp.zeros(len(self.plan.watched), self.kinds.float)
+        seen = jnp.zeros(self.width, self.kinds.float)
         if look:
             numbers = self._watched.run(XLA, values, self.kinds, learn_sizes(values))
-            seen = self._row([numbers[n] for n in self.plan.watched])
+            seen = jnp.concatenate([numbers[n].reshape(-1).astype(self.kinds.float) for n in self.plan.watched])
         new = tuple(values[n] for n in self.plan.carry.values())
         return new, self._row([values[n] for n in self.plan.outputs]), seen
 
