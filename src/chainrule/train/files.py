@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from chainrule.graph.serialize import from_data, to_data
 from chainrule.nn import LOSSES, Loss, Model
 from chainrule.nn.metrics import METRICS
 from chainrule.optimize import OPTIMIZERS, Optimizer, Schedule, schedules
+from chainrule.train.first_bad import BadNumber
 from chainrule.train.formulas import step_formulas
 from chainrule.train.history import History
 from chainrule.train.labels import Labels
@@ -123,6 +124,7 @@ def _write(run: Run, folder: Path) -> None:
             "stopped": run.history.stopped,
             "best_epoch": run.history.best_epoch,
             "diverged": run.history.diverged,
+            "first_bad": run.first_bad and asdict(run.first_bad),
         },
         "watched": watched
         and {"keys": watched.keys, "every": watched.every, "steps_per_epoch": watched.steps_per_epoch},
@@ -187,6 +189,7 @@ def load(folder: str | Path) -> Run:
         kinds = Labels(described["labels"]["kind"], tuple(described["labels"]["classes"]))
         settings = described["settings"]
         watched = _read_watched(path, described)
+        bad = noted.get("first_bad") and BadNumber.from_data(noted["first_bad"])
     except RunError:
         raise
     except (KeyError, TypeError, ValueError, ChainruleError) as error:
@@ -204,7 +207,7 @@ def load(folder: str | Path) -> Run:
                 expected=f"{name} {show(node.shape)}",
                 where=path,
             )
-    return Run(step, weights, history, kinds, settings, watched)
+    return Run(step, weights, history, kinds, settings, watched, bad)
 
 
 def _no_function(y_hat: Any, y: Any) -> Any:

@@ -20,6 +20,7 @@ from chainrule.nn import LOSSES, Loss, Model, as_model, initial_value
 from chainrule.nn import loss as loss_by_name
 from chainrule.nn.metrics import metric
 from chainrule.optimize import optimizer as optimizer_by_name
+from chainrule.train.first_bad import BadNumber, first_bad
 from chainrule.train.history import History
 from chainrule.train.labels import example_weights, examples, read_labels
 from chainrule.train.progress import Progress
@@ -160,7 +161,7 @@ def fit(
     if show is not None:
         show.end()
     if trainer.history.diverged is not None:
-        warnings.warn(trainer.history.stopped, TrainingWarning, stacklevel=2)
+        warnings.warn("\n".join(str(s) for s in (trainer.history.stopped, trainer.first_bad) if s), TrainingWarning, 2)
     return trainer.run({"epochs": epochs})
 
 
@@ -237,8 +238,10 @@ class Trainer:
             "dtype": str(np.dtype(dtype).name),
         }
         self.early_stopping = early_stopping
+        self.first_bad: BadNumber | None = None
         self._watch = Watch() if watch is None or watch is False else read_watch(self.step, watch, every)
-        self._epochs = self._compile(training, validation, batch, columns, start, dtype)
+        self._initial = self._start(start)
+        self._epochs = self._compile(training, validation, batch, columns, dtype)
         self.chunk = self._chunk(batch)
 
     def _validation(
@@ -278,7 +281,6 @@ class Trainer:
         validation: list[Array],
         batch: int,
         columns: list[str],
-        start: Any,
         dtype: Any,
     ) -> Any:
         from chainrule.engine.xla import Epochs
@@ -311,7 +313,7 @@ class Trainer:
             watched=self._watch.nodes,
             every=self._watch.every,
         )
-        return Epochs(plan, self._start(start), training, validation, dtype)
+        return Epochs(plan, self._initial, training, validation, dtype)
 
     def _start(self, given: Mapping[str, Array] | None) -> dict[Node, Any]:
         values: dict[Node, Any] = {}
@@ -362,14 +364,20 @@ class Trainer:
             )
         elif epochs.status == NOT_FINITE:
             history.diverged = history.epochs
+            self.first_bad = self._find_first_bad(history.epochs)
             rate = self.step.optimizer.learning_rate
             wrong = (f"the {c.replace('_', ' ')}" for c, v in history.row(-1).items() if not np.isfinite(v))
             kept = history.best_epoch or history.epochs - 1
             history.stopped = (
                 f"stopped in epoch {history.epochs}: {next(wrong, 'a parameter')} was no longer finite. "
-                f"The parameters are those of {f'epoch {kept}' if kept else 'the start'}. "
-                f"Try a learning rate smaller than {rate}, or clip_norm=1"
+                f"The parameters are those of {f'epoch {kept}' if kept else 'the start'}"
+                + ("" if self.first_bad else f". Try a learning rate smaller than {rate}, or clip_norm=1")
             )
+
+    def _find_first_bad(self, epoch: int) -> BadNumber | None:
+        number, feeds = self._epochs.bad_step(self._order(epoch - 1))
+        batch = None if number is None else number + 1
+        return first_bad(self.step, epoch, batch, feeds, self._initial, self.settings["dtype"])
 
     def run(self, settings: Mapping[str, Any] | None = None) -> Run:
         """The run so far."""
@@ -377,7 +385,8 @@ class Trainer:
         parameters = {name: values[node] for name, node in self.step.parameter_names.items()}
         epochs = self._epochs
         watched = collected(self._watch, epochs.samples, epochs.sampled_at, epochs.steps) if self._watch.nodes else None
-        return Run(self.step, parameters, self.history, self.labels, {**self.settings, **(settings or {})}, watched)
+        settings = {**self.settings, **(settings or {})}
+        return Run(self.step, parameters, self.history, self.labels, settings, watched, self.first_bad)
 
 
 def default_loss(model: Model) -> Loss:

@@ -17,6 +17,7 @@ from chainrule.graph.node import Node
 from chainrule.nn import Model
 from chainrule.notation import Sheet
 from chainrule.rewrite import rewrite
+from chainrule.train.first_bad import BadNumber
 from chainrule.train.formulas import step_formulas
 from chainrule.train.history import History
 from chainrule.train.labels import Labels, examples, fits
@@ -41,6 +42,7 @@ class Run:
         labels: how labels became numbers.
         settings: how it was trained.
         watched: what was sampled while it trained, where ``watch`` was given.
+        first_bad: where training ended in NaN or infinity: the first such number, and what it arose from.
     """
 
     step: StepGraph
@@ -49,6 +51,7 @@ class Run:
     labels: Labels
     settings: Mapping[str, Any] = field(default_factory=dict)
     watched: Watched | None = None
+    first_bad: BadNumber | None = None
 
     @property
     def model(self) -> Model:

@@ -144,6 +144,34 @@ class Epochs:
                 self._keep(np.asarray(samples)[:done], before)
             return np.asarray(history)[:done]
 
+    def bad_step(self, order: np.ndarray[Any, Any]) -> tuple[int | None, dict[Node, np.ndarray[Any, Any]]]:
+        """Go step by step through the epoch that was not finite, from where it began.
+
+        Args:
+            order: that of the rows in this epoch.
+
+        Returns:
+            The number of the first step, from 0, after which a number is not finite, and what it was fed. None and
+            what the validation is fed where all steps are finite.
+        """
+        rows, batch = len(order), min(self.plan.batch_size, len(order))
+        constants = dict(zip(self.plan.constants, self.fixed, strict=True))
+        step = jax.jit(lambda carry, examples: self._one_step(carry, examples, constants)[:2])
+        carry = self.carry
+
+        def fed(examples: Any) -> dict[Node, np.ndarray[Any, Any]]:
+            pairs = (*zip(self.leaves, carry, strict=True), *zip(self.plan.examples, examples, strict=False))
+            return {n: np.asarray(v) for n, v in (*pairs, *constants.items())}
+
+        with self._precision():
+            for k, first in enumerate(range(0, rows, batch)):
+                examples = tuple(jnp.take(a, order[first : first + batch], axis=0) for a in self.data)
+                after, row = step(carry, examples)
+                if not bool(jnp.isfinite(row).all() & _all_finite(after)):
+                    return k, fed(examples)
+                carry = after
+            return None, fed(self.held_out)
+
     def _keep(self, samples: np.ndarray[Any, Any], before: int) -> None:
         """Note the samples of some epochs (epochs, places, watched); the last place of an epoch may be empty."""
         epochs = np.arange(before, before + len(samples))[:, None]
