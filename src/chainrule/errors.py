@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class ChainruleError(Exception):
@@ -37,6 +38,17 @@ class ChainruleError(Exception):
         rows = (("given", given), ("expected", expected), ("where", where), ("hint", hint))
         lines = [f"  {label + ':':<9} {value}" for label, value in rows if value is not None]
         super().__init__("\n".join([what, *lines]))
+
+    def within(self, place: str) -> Self:
+        """The same error, its first line opened with the place that it is about.
+
+        >>> print(DataError("there is no row", given="0 rows").within("b.csv"))
+        b.csv: there is no row
+          given:    0 rows
+        """
+        return type(self)(
+            f"{place}: {self.what}", given=self.given, expected=self.expected, hint=self.hint, where=self.where
+        )
 
 
 class ShapeError(ChainruleError, ValueError):

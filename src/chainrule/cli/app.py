@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,15 +47,23 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a 
 TableFile = Annotated[Path, typer.Argument(metavar="FILE", help="A table: CSV or Parquet.", show_default=False)]
 
 
-def main() -> None:
-    """Run the command line; an error of ours is printed without a traceback and exits with 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line (sys.argv by default); what a user can mend is printed without a traceback, exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # formulas need more than the ASCII of a bare locale
             stream.reconfigure(encoding="utf-8", errors="replace")
     try:
-        app()
+        app(arguments)
     except ChainruleError as error:
         show.failure(error)
+        sys.exit(2)
+    except MemoryError as error:
+        show.failure(ChainruleError("there is not enough memory", given=error, hint="fewer rows, layers or units"))
+        sys.exit(2)
+    except OSError as error:
+        show.failure(ChainruleError("the system refuses to read or write", given=error))
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # what it could not write is not tried again at the end of the process
         sys.exit(2)
 
 
@@ -98,7 +110,7 @@ def train(
         target,
         task=task,
         layers=whole_numbers(layers, "--layers"),
-        activation=activation.split(",") if "," in activation else activation,
+        activation=[part.strip() for part in activation.split(",")] if "," in activation else activation,
         loss=loss,
         optimizer=optimizer,
         learning_rate=learning_rate,
@@ -113,7 +125,8 @@ def train(
     if formulas:
         show.heading("Formulas")
         show.plain(result.run.formulas())
-    show.plain(f"\nsaved in {where}\nnext: chainrule predict {where} NEW.csv -o OUT.csv   chainrule formulas {where}")
+    quoted = shlex.quote(str(where))
+    show.plain(f"\nsaved in {where}\nnext: chainrule predict {quoted} NEW.csv -o OUT.csv   chainrule formulas {quoted}")
     if result.run.history.diverged is not None:
         raise typer.Exit(2)
 
@@ -124,12 +137,14 @@ def predict(
     file: TableFile,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="A CSV file; standard output by default.", show_default=False),
+        typer.Option("--out", "-o", help="A CSV or Parquet file; standard output by default.", show_default=False),
     ] = None,
 ) -> None:
     """Predict every row of a table: numbers, or labels with their probabilities."""
-    from chainrule.data import read_table
+    from chainrule.data import check_writable, read_table, write_table
 
+    if out is not None:
+        check_writable(out)
     trained = load_table_run(run)
     table = read_table(file)
     remarks: list[str] = []
@@ -139,15 +154,10 @@ def predict(
         show.err.print(f"note: {remark}", markup=False)
     if out is None:
         sys.stdout.write(found.write_csv())
+        sys.stdout.flush()  # here a closed pipe is met in silence, at the end of the process it is not
         return
-    beside = out.with_name(f".{out.name}.part")
-    try:
-        found.write_csv(beside)
-        beside.replace(out)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ConfigurationError("the predictions cannot be written", given=str(out), hint=str(error)) from None
-    show.plain(f"{found.height:,} predictions in {out}")
+    write_table(found, out)
+    show.plain(f"{show.counted(found.height, 'prediction')} in {out}")
 
 
 @app.command()
@@ -181,13 +191,13 @@ def demo(
     table = ames()
     show.plain(f"Ames, Iowa: {table.height:,} house sales, {table.width - 1} columns about each, and its price")
     result = _fit(table, "Sale_Price", layers=(64, 32), learning_rate=0.001)
+    where = result.save(folder)
     report(result, "Sale_Price")
     show.heading("What was computed in every step")
     show.plain(result.run.formulas())
-    where = result.save(folder)
     show.plain(
         f"\nsaved in {where} after {time.perf_counter() - started:.1f} s"
-        f"\nnext: chainrule train YOUR.csv --target COLUMN   chainrule formulas {where} --latex"
+        f"\nnext: chainrule train YOUR.csv --target COLUMN   chainrule formulas {shlex.quote(str(where))} --latex"
     )
 
 
@@ -207,12 +217,14 @@ def report(result: TableRun, target: str) -> None:
     classes = result.preprocessing.classes
     kind = result.task + (f", {len(classes)} classes" if classes else "")
     history = result.run.history
-    show.plain(f"{history.stopped or f'trained for {history.epochs} epochs'}")
-    show.plain(f"target {target}: {kind}; {rows} rows; {len(result.preprocessing.encoder.features):,} inputs")
+    if history.diverged is None:  # else it has been told, as a warning
+        show.plain(history.stopped or f"trained for {show.counted(history.epochs, 'epoch')}")
+    inputs = show.counted(len(result.preprocessing.encoder.features), "input")
+    show.plain(f"target {target}: {kind}; {rows} rows; {inputs}")
     show.notes(result.notes)
     if result.scores:
         show.plain("")
-        show.scores(result.scores, f"On {result.rows['test']:,} held-out rows")
+        show.scores(result.scores, f"On {show.counted(result.rows['test'], 'held-out row')}")
 
 
 def _check_known_classes(trained: TableRun, table: Any) -> None:
@@ -244,8 +256,19 @@ def free_folder(name: str) -> Path:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that holds something else before an hour of training, not after."""
+    """Refuse a folder that holds something else or cannot be made, before an hour of training rather than after."""
+    nearest = next((place for place in (folder, *folder.parents) if place.exists()), Path())
+    if nearest != folder and not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise ConfigurationError(
+            "the run cannot be saved there",
+            given=str(folder),
+            expected="a folder that is there or can be made",
+            hint=f"'{nearest}' {'cannot be written to' if nearest.is_dir() else 'is a file'}; choose with --out",
+        )
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "model.json").exists())):
         raise ConfigurationError(
-            "the folder for the run holds something else", given=str(folder), hint="choose another with --out"
+            "the folder for the run holds something else",
+            given=str(folder),
+            expected="a folder that is new, empty or a run",
+            hint="choose another with --out",
         )

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from chainrule.errors import ChainruleError
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def scores(found: Mapping[str, Mapping[str, float]], title: str) -> None:
@@ -39,12 +40,18 @@ def number(value: float) -> str:
     return f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"
 
 
+def counted(count: int, what: str) -> str:
+    """``1 row``, ``2,000 rows``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def notes(lines: Sequence[str], most: int = 6) -> None:
     """What was done with the table, a line each."""
     for line in lines[:most]:
-        out.print(f"  [dim]· {line.replace('[', chr(92) + '[')}[/dim]")
+        out.print(f"  · {line}", style="dim", markup=False)
     if len(lines) > most:
-        out.print(f"  [dim]· and {len(lines) - most} more remarks in the run folder's preprocessing[/dim]")
+        rest = counted(len(lines) - most, "more remark")
+        out.print(f"  · and {rest} in the run folder's preprocessing", style="dim", markup=False)
 
 
 def heading(text: str) -> None:
@@ -60,6 +67,6 @@ def plain(text: object) -> None:
 def failure(error: ChainruleError) -> None:
     """An error on standard error: the fact, then given, expected and hint."""
     first, *rest = str(error).split("\n")
-    err.print(f"[bold red]error:[/bold red] {first.replace('[', chr(92) + '[')}")
+    err.print(Text.assemble(("error:", "bold red"), " ", first))
     for line in rest:
         err.print(line, markup=False)

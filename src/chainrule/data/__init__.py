@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from chainrule.data.targets import TargetScaler as TargetScaler
     from chainrule.data.task import Task as Task
     from chainrule.data.task import infer_task as infer_task
+    from chainrule.data.writing import check_writable as check_writable
+    from chainrule.data.writing import write_table as write_table
 
 _HOME = {
     "NULL_MARKERS": "columns",
@@ -39,11 +41,13 @@ _HOME = {
     "ames": "house_prices",
     "as_table": "tables",
     "baseline": "metrics",
+    "check_writable": "writing",
     "infer_task": "task",
     "prepare": "dataset",
     "read_table": "tables",
     "report": "metrics",
     "split": "splitting",
+    "write_table": "writing",
 }
 __all__ = sorted(_HOME)
 

@@ -108,6 +108,7 @@ def prepare(
     test: float = 0.2,
     seed: int = 0,
     validation_table: Any = None,
+    centre: bool = True,
 ) -> Dataset:
     """Split a table, learn the preprocessing from its training rows, and apply it to all parts.
 
@@ -119,6 +120,7 @@ def prepare(
         test: share of the rows to test on.
         seed: the same seed gives the same split.
         validation_table: rows to validate on, with the same columns.
+        centre: numbers to predict get the mean 0; False keeps their sign, as counts need it.
 
     Raises:
         DataError: see :func:`infer_task`, :func:`split` and :class:`TableEncoder`.
@@ -140,7 +142,7 @@ def prepare(
         stratify=None if labels is None else labels.encode(column, rows),
     )
     train, valid, tested = rows[parts.train], rows[parts.validation], rows[parts.test]
-    codec = labels or TargetScaler.fit(column, train)
+    codec = labels or TargetScaler.fit(column, train, centre)
     inputs = whole.drop(target)
     encoder = TableEncoder().fit(inputs, train)
     remarks: list[str] = []
@@ -150,7 +152,10 @@ def prepare(
         notes.append(f"values in held-out rows only, in columns: {len(remarks)}; such as {remarks[0]}")
     x_valid, y_valid = x[valid], codec.encode(column, valid)
     if validation_table is not None:
-        x_valid, y_valid, remarks = _own_validation(as_table(validation_table), encoder, codec)
+        try:
+            x_valid, y_valid, remarks = _own_validation(as_table(validation_table), encoder, codec)
+        except DataError as error:
+            raise error.within("the validation table") from None
         notes += remarks
     return Dataset(
         Preprocessing(found, encoder, codec),
@@ -170,7 +175,7 @@ def _own_validation(table: pl.DataFrame, encoder: TableEncoder, codec: Target) -
     x = encoder.transform(table, remarks)[rows]
     if len(rows) == 0:
         raise DataError(
-            "the validation table has no row with a target",
+            "no row with a target",
             given=f"{table.height:,} rows without '{codec.name}'",
             expected="at least one row to validate on",
         )

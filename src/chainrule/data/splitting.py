@@ -14,6 +14,7 @@ from chainrule.errors import ConfigurationError, DataError
 Rows = NDArray[np.int64]
 
 FEWEST_TRAINING_ROWS = 2
+LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def split(
     and a note says so.
 
     Raises:
-        ConfigurationError: shares that are negative, or leave nothing to train on.
+        ConfigurationError: shares that are negative, or leave nothing to train on; a seed out of range.
         DataError: too few rows for the parts asked for.
 
     >>> parts = split(10, validation=0.2, test=0.2, seed=0)
@@ -51,6 +52,8 @@ def split(
     small.
     """
     _check_shares(validation, test)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ConfigurationError("this is no seed", given=seed, expected=f"a whole number from 0 to {LARGEST_SEED}")
     held_out = {"validation": round(rows * validation), "test": round(rows * test)}
     shares = {"validation": validation, "test": test}
     sizes = {name: max(size, 1) if shares[name] > 0 else 0 for name, size in held_out.items()}

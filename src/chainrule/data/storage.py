@@ -28,8 +28,9 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
 
 def read_json(file: Path) -> dict[str, Any]:
     """What :func:`write_json` wrote; RunError naming the file if it is missing, cut off or altered."""
+    content = _read(file)
     try:
-        body = json.loads(_read(file).decode())
+        body = json.loads(content.decode())
     except ValueError as error:
         raise _damaged(file, str(error)) from error
     if not isinstance(body, dict):

@@ -197,7 +197,10 @@ def _read_text(file: Path) -> pl.DataFrame:
         broken = raw.head(row).select(pl.all().str.count_matches("\n", literal=True).sum()).sum_horizontal().item()
         return blank_lines + header_lines + row + int(broken or 0) + 1
 
-    return _typed_table(raw, separator, line_of)
+    try:
+        return _typed_table(raw, separator, line_of)
+    except DataError as error:
+        raise error.within(file.name) from None
 
 
 def _typed_table(raw: pl.DataFrame, separator: str, line_of: Callable[[int], int]) -> pl.DataFrame:

@@ -34,10 +34,13 @@ class TargetScaler:
     scale: float
 
     @classmethod
-    def fit(cls, column: pl.Series, rows: Rows | None = None) -> TargetScaler:
-        """Learn mean and standard deviation (divided by m, as StandardScaler) of the `rows` (None: all)."""
+    def fit(cls, column: pl.Series, rows: Rows | None = None, centre: bool = True) -> TargetScaler:
+        """Learn mean and standard deviation (divided by m, as StandardScaler) of the `rows` (None: all).
+
+        Without `centre` the mean counts as 0: what is not negative stays so, as counts have to.
+        """
         y = _finite_numbers(column, rows)
-        return cls(column.name, float(y.mean()), float(y.std()) or 1.0)
+        return cls(column.name, float(y.mean()) if centre else 0.0, float(y.std()) or 1.0)
 
     def encode(self, column: pl.Series, rows: Rows | None = None) -> NDArray[np.float32]:
         """Standardised values of the column's `rows` (None: all), float32 of shape (m, 1)."""

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from chainrule import data
-from chainrule.errors import ConfigurationError
-from chainrule.nn import Dense, Sequential
+from chainrule.errors import ConfigurationError, RunError
+from chainrule.nn import LOSSES, Dense, Loss, Sequential
+from chainrule.nn import loss as loss_by_name
 from chainrule.train.files import load, place_of
 from chainrule.train.fit import EarlyStopping, fit
 from chainrule.train.run import Run
@@ -19,6 +20,17 @@ from chainrule.train.run import Run
 Array = np.ndarray[Any, Any]
 PREPROCESSING = "preprocessing"
 """The subfolder of a run that says how a table becomes numbers."""
+OWN_LOSS = {
+    "regression": "squared_error",
+    "binary": "binary_cross_entropy",
+    "categorical": "categorical_cross_entropy",
+}
+LABELS = {
+    "regression": ("number", "count"),
+    "binary": ("binary", "classes", "distribution", "number"),
+    "categorical": ("classes", "distribution", "number"),
+}
+"""The kinds of labels that the losses of a task may take. Hinge is none: it gives no probabilities."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,8 @@ def fit_table(
         task: ``"regression"``, ``"binary"`` or ``"categorical"``; found from the column by default.
         layers: units of the hidden layers.
         activation: of the hidden layers, by name; one, or one for each layer.
-        loss: by name; squared error for numbers, cross-entropy for classes by default.
+        loss: by name or as a function; squared error for numbers, cross-entropy for classes by default. Poisson's
+            is for counts. Losses of numbers compare probabilities with one-hot rows where there are classes.
         optimizer, learning_rate, epochs, batch_size, seed: as in :func:`chainrule.fit`.
         patience: stop after so many epochs in which the validation loss was not better.
         validation_table: rows to validate on; by default a fifth of the table's.
@@ -88,20 +101,34 @@ def fit_table(
 
     Errors: :class:`DataError` where the table cannot be used, naming column and row.
     """
+    counts = loss is not None and loss_by_name(loss).labels == "count"
     dataset = data.prepare(
-        table, target, task=task, validation=0.2, test=test, seed=seed, validation_table=validation_table
+        table,
+        target,
+        task=task,
+        validation=0.2,
+        test=test,
+        seed=seed,
+        validation_table=validation_table,
+        centre=not counts,
     )
-    network = network_for(dataset, layers, activation, loss)
+    chosen = loss_for(dataset.task, loss)
+    network = network_for(dataset, layers, activation, chosen)
+
+    def labels(y: Array) -> Array:
+        rows = len(dataset.classes) > 1 and not takes_codes(dataset.task, chosen)
+        return np.eye(len(dataset.classes), dtype=np.float32)[y] if rows else y
+
     run = fit(
         network,
         dataset.X_train,
-        dataset.y_train,
-        loss=loss,
+        labels(dataset.y_train),
+        loss=chosen,
         optimizer=optimizer,
         learning_rate=learning_rate,
         epochs=epochs,
         batch_size=batch_size,
-        validation_data=(dataset.X_validation, dataset.y_validation),
+        validation_data=(dataset.X_validation, labels(dataset.y_validation)),
         early_stopping=EarlyStopping(patience),
         seed=seed,
         progress=progress,
@@ -114,21 +141,40 @@ def fit_table(
     return TableRun(run, dataset.preprocessing, rows, _scores(run, dataset), tuple(dataset.notes))
 
 
-def network_for(dataset: Any, layers: Sequence[int], activation: Any, loss: Any) -> Sequential:
+def loss_for(task: str, loss: Any) -> Loss:
+    """The loss a user names, if its labels are those of the task, or the task's own for None."""
+    chosen = loss_by_name(OWN_LOSS[task] if loss is None else loss)
+    if chosen.labels in (*LABELS[task], "any"):
+        return chosen
+    raise ConfigurationError(
+        f"{chosen.name} is no loss for this target",
+        given=f"{chosen.name} for {'numbers' if task == 'regression' else f'classes ({task})'}",
+        expected=", ".join(name for name, known in LOSSES.items() if known.labels in LABELS[task]),
+        hint=f"without a loss it is {OWN_LOSS[task]}",
+    )
+
+
+def takes_codes(task: str, loss: Loss) -> bool:
+    """Whether the labels of classes are fed as one number each, rather than as one-hot rows."""
+    return loss.labels == "classes" or (task == "binary" and loss.labels != "distribution")
+
+
+def network_for(dataset: Any, layers: Sequence[int], activation: Any, loss: Loss) -> Sequential:
     """A dense network for a task: hidden layers, then an output that fits it."""
     activations = (
         [activation] * len(layers) if isinstance(activation, str) or callable(activation) else list(activation)
     )
     if len(activations) != len(layers):
         raise ConfigurationError(
-            "an activation for every hidden layer, or one for all",
-            given=f"{len(activations)} for {len(layers)} layers",
+            "activations and hidden layers differ in number",
+            given=f"{len(activations)} and {len(layers)}",
+            expected="an activation for every hidden layer, or one for all",
         )
     hidden = [Dense(units, g) for units, g in zip(layers, activations, strict=True)]
     if dataset.task == "regression":
-        return Sequential(*hidden, Dense(1, "softplus" if loss == "poisson" else "linear"))
-    if dataset.task == "binary" and loss not in ("categorical_cross_entropy", "kl_divergence"):
-        return Sequential(*hidden, Dense(1, "linear" if loss == "hinge" else "sigmoid"))
+        return Sequential(*hidden, Dense(1, "softplus" if loss.labels == "count" else "linear"))
+    if dataset.task == "binary" and loss.labels not in ("classes", "distribution"):
+        return Sequential(*hidden, Dense(1, "sigmoid"))
     return Sequential(*hidden, Dense(len(dataset.classes), "softmax"))
 
 
@@ -158,5 +204,13 @@ def predict_table(run: Run, preprocessing: Any, table: Any, remarks: list[str] |
 def load_table_run(folder: str | Path) -> TableRun:
     """Read a run that was trained on a table, with its preprocessing."""
     run = load(folder)
-    preprocessing = data.Preprocessing.load(place_of(folder) / PREPROCESSING)
+    place = place_of(folder) / PREPROCESSING
+    if not place.is_dir():
+        raise RunError(
+            "the run does not say how a table becomes numbers",
+            given=f"{folder} without the folder {PREPROCESSING}",
+            expected="a run that was trained on a table, by chainrule train",
+            hint="a run of arrays predicts in Python: chainrule.load(folder).predict(X)",
+        )
+    preprocessing = data.Preprocessing.load(place)
     return TableRun(run, preprocessing, {}, {})
