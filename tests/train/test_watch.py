@@ -104,7 +104,9 @@ def test_groups_and_quantities_with_their_usual_statistics():
 def test_what_a_diagnosis_needs_is_little():
     assert fit(watch=True).watched.keys == (
         *(("A1", "rms"), ("A1", "dead"), ("A2", "rms"), ("A2", "saturated")),
-        *((q, "rms") for k in (1, 2, 3) for q in (f"W{k}", f"dW{k}", f"ΔW{k}")),
+        *((q, "rms") for k in (1, 2, 3) for q in (f"W{k}", f"ΔW{k}")),
+        *((q, "rms") for q in ("dZ3", "dZ2", "dZ1")),
+        ("J", "mean"),
     )
 
 

@@ -126,8 +126,9 @@ def _write(run: Run, folder: Path) -> None:
             "diverged": run.history.diverged,
             "first_bad": run.first_bad and asdict(run.first_bad),
         },
-        "watched": watched
-        and {"keys": watched.keys, "every": watched.every, "steps_per_epoch": watched.steps_per_epoch},
+        "watched": None
+        if watched is None
+        else {k: getattr(watched, k) for k in ("keys", "every", "steps_per_epoch", "facts")},
         "sha256": files,
         "inputs": [str(n.name) for n in step.model.inputs],
         "graph": to_data([step.model.output, step.losses, step.labels, *step.model.inputs]),
@@ -267,7 +268,7 @@ def _read_watched(path: Path, described: Mapping[str, Any]) -> Watched | None:
     arrays = _read_arrays(path / WATCHED, described)
     keys = [(quantity, statistic) for quantity, statistic in noted["keys"]]
     columns = [arrays[" ".join(k)] for k in keys]
-    return Watched(keys, columns, arrays["steps"], noted["every"], noted["steps_per_epoch"])
+    return Watched(keys, columns, arrays["steps"], noted["every"], noted["steps_per_epoch"], noted["facts"])
 
 
 def _read_history(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:

@@ -20,6 +20,7 @@ from chainrule.nn import LOSSES, Loss, Model, as_model, initial_value
 from chainrule.nn import loss as loss_by_name
 from chainrule.nn.metrics import metric
 from chainrule.optimize import optimizer as optimizer_by_name
+from chainrule.train.facts import facts_of
 from chainrule.train.first_bad import BadNumber, first_bad
 from chainrule.train.history import History
 from chainrule.train.labels import example_weights, examples, read_labels
@@ -240,6 +241,7 @@ class Trainer:
         self.early_stopping = early_stopping
         self.first_bad: BadNumber | None = None
         self._watch = Watch() if watch is None or watch is False else read_watch(self.step, watch, every)
+        self._facts = facts_of(training[: len(arrays)], training[len(arrays)], chosen.name) if self._watch.nodes else {}
         self._initial = self._start(start)
         self._epochs = self._compile(training, validation, batch, columns, dtype)
         self.chunk = self._chunk(batch)
@@ -384,7 +386,9 @@ class Trainer:
         values = self._epochs.values(best=self.history.best_epoch is not None)
         parameters = {name: values[node] for name, node in self.step.parameter_names.items()}
         epochs = self._epochs
-        watched = collected(self._watch, epochs.samples, epochs.sampled_at, epochs.steps) if self._watch.nodes else None
+        watched = None
+        if self._watch.nodes:
+            watched = collected(self._watch, epochs.samples, epochs.sampled_at, epochs.steps, self._facts)
         settings = {**self.settings, **(settings or {})}
         return Run(self.step, parameters, self.history, self.labels, settings, watched, self.first_bad)
 

@@ -122,6 +122,13 @@ class Run:
         """Forward and backward of one example or batch, node by node; see :func:`chainrule.trace`."""
         return READINGS["trace"](self, X, Y, as_written=as_written)
 
+    def why(self) -> Any:
+        """Why it does not train as it should: what rules find; see :mod:`chainrule.explain.diagnosis`.
+
+        The rules look at what was watched: ``cr.fit(…, watch=True)``.
+        """
+        return READINGS["why"](self)
+
     @property
     def rewrites(self) -> str:
         """What was rewritten for stability: the rule, the formula before and after."""

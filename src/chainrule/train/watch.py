@@ -214,9 +214,9 @@ def _for_diagnosis(q: Quantity) -> list[str]:
         flat = getattr(facts, "saturates", "nowhere") != "nowhere" and q.slope is not None
         exactly = flat and not facts.smooth and facts.range[0] == 0.0
         return ["rms", *(["dead"] if exactly else ["saturated"] if flat else [])]
-    if q.group in ("parameters", "gradients", "updates") and q.node.ndim > 1:
+    if q.group in ("parameters", "signals", "updates") and q.node.ndim > 1:
         return ["rms"]
-    return []
+    return ["mean"] if q.name == "J" else []
 
 
 class Watched:
@@ -228,15 +228,23 @@ class Watched:
         every: how many steps lie between.
         steps_per_epoch: so many steps make an epoch.
         columns: the numbers of each pair.
+        facts: what was noted of the examples; see :func:`chainrule.train.facts.facts_of`.
     """
 
     def __init__(
-        self, keys: Sequence[tuple[str, str]], columns: Sequence[Array], steps: Array, every: int, steps_per_epoch: int
+        self,
+        keys: Sequence[tuple[str, str]],
+        columns: Sequence[Array],
+        steps: Array,
+        every: int,
+        steps_per_epoch: int,
+        facts: Mapping[str, Any],
     ) -> None:
         self.keys = tuple(keys)
         self.steps = steps
         self.every = every
         self.steps_per_epoch = steps_per_epoch
+        self.facts = dict(facts)
         self.columns = dict(zip(self.keys, columns, strict=True))
 
     @property
@@ -283,9 +291,9 @@ class Watched:
     __repr__ = __str__
 
 
-def collected(spec: Watch, samples: Array, steps: Array, steps_per_epoch: int) -> Watched:
+def collected(spec: Watch, samples: Array, steps: Array, steps_per_epoch: int, facts: Mapping[str, Any]) -> Watched:
     """What the engine sampled, taken apart: a column, or several for a histogram, for each statistic."""
     widths = [int(np.prod(definite(n.shape), dtype=int)) for n in spec.nodes]
     parts = np.split(samples, np.cumsum(widths)[:-1], axis=1) if widths else []
     columns = [p[:, 0] if n.shape == () else p for p, n in zip(parts, spec.nodes, strict=True)]
-    return Watched(spec.keys, columns, steps, spec.every, steps_per_epoch)
+    return Watched(spec.keys, columns, steps, spec.every, steps_per_epoch, facts)
