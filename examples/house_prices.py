@@ -14,7 +14,6 @@ import numpy as np
 
 import chainrule as cr
 from chainrule import data
-from chainrule.train.table import load_table_run
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--short", action="store_true", help="shuffle every column once instead of ten times")
@@ -72,7 +71,7 @@ print(f"sale condition '{held_out['Sale_Condition'][worst]}', a house not finish
 
 # 5. Save network and preparation together, load them as another program would, and predict.
 folder = run.save(options.out / "house_prices", also={"preprocessing": houses.preprocessing.save})
-loaded = load_table_run(folder)
+loaded = cr.load_table(folder)
 same = np.array_equal(loaded.predict(held_out)["Sale_Price"].to_numpy(), dollars["network"])
 print(f"\nsaved in {folder}; the loaded network predicts the same, bit for bit: {same}")
 

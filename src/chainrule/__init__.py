@@ -130,7 +130,19 @@ from chainrule.optimize import (
     StepDecay,
     WarmUp,
 )
-from chainrule.train import EarlyStopping, History, Run, Trainer, TrainingWarning, fit, formulas, load
+from chainrule.train import (
+    EarlyStopping,
+    History,
+    Run,
+    TableRun,
+    Trainer,
+    TrainingWarning,
+    fit,
+    fit_table,
+    formulas,
+    load,
+    load_table,
+)
 from chainrule.verbs import check_gradient, compile, directional, evaluate, gradient, simplify
 
 __version__ = "0.1.0"
@@ -163,6 +175,7 @@ __all__ = [
     "Run",
     "Sequential",
     "StepDecay",
+    "TableRun",
     "Trace",
     "Trainer",
     "TrainingWarning",
@@ -199,6 +212,7 @@ __all__ = [
     "expm1",
     "eye",
     "fit",
+    "fit_table",
     "flip",
     "floor",
     "formulas",
@@ -222,6 +236,7 @@ __all__ = [
     "less_equal",
     "linear",
     "load",
+    "load_table",
     "log",
     "log1p",
     "log_cosh",

@@ -16,9 +16,9 @@ import typer
 
 from chainrule import __version__
 from chainrule.cli import show
-from chainrule.errors import ChainruleError, ConfigurationError
+from chainrule.errors import ChainruleError, ConfigurationError, RunError
 from chainrule.train import Run, TrainingWarning, load
-from chainrule.train.table import TableRun, fit_table, load_table_run
+from chainrule.train.table import TableRun, fit_table, load_table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -119,6 +119,7 @@ def train(
         patience=patience,
         validation_table=read_table(validation) if validation else None,
         seed=seed,
+        source=file,
     )
     where = result.save(folder)  # first of all: whoever reads the rest may close the pipe
     report(result, target)
@@ -126,7 +127,10 @@ def train(
         show.heading("Formulas")
         show.plain(result.run.formulas())
     quoted = shlex.quote(str(where))
-    show.plain(f"\nsaved in {where}\nnext: chainrule predict {quoted} NEW.csv -o OUT.csv   chainrule formulas {quoted}")
+    show.plain(
+        f"\nsaved in {where}\nnext: chainrule predict {quoted} NEW.csv -o OUT.csv   chainrule formulas {quoted}"
+        f"\n      chainrule explain {quoted} --row 1   chainrule why {quoted}"
+    )
     if result.run.history.diverged is not None:
         raise typer.Exit(2)
 
@@ -145,7 +149,7 @@ def predict(
 
     if out is not None:
         check_writable(out)
-    trained = load_table_run(run)
+    trained = load_table(run)
     table = read_table(file)
     remarks: list[str] = []
     _check_known_classes(trained, table)
@@ -176,6 +180,60 @@ def formulas(
 
 
 @app.command()
+def explain(
+    run: RunFolder,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A table; by default the one it was trained on.", show_default=False),
+    ] = None,
+    row: Annotated[int, typer.Option("--row", help="The row to explain, counted from 1.")] = 1,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--open", help="Show every node of this layer, of a network too large to show all.", metavar="NAME"
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--svg", help="Draw it as well: values above the edges, derivatives below.", show_default=False),
+    ] = None,
+) -> None:
+    """Every number of one training step for one row: values forward, derivatives backward, on every edge."""
+    trained = load_table(run)
+    found = trained.trace(_table_of(trained, file), row)
+    if picture is not None:
+        found.svg().save(picture)
+    show.plain(f"row {row}, {trained.preprocessing.target.name} as the label; derivatives of the cost J of this row\n")
+    show.plain(found.table(open=layer))
+    if picture is not None:
+        show.plain(f"\ndrawn in {picture}")
+
+
+def _table_of(trained: TableRun, file: Path | None) -> Any:
+    from chainrule.data import ames, read_table
+
+    source = trained.run.settings.get("table")
+    if file is None and source == "ames":
+        return ames()
+    if file is None and source is None:
+        raise ConfigurationError("the run does not say which table it was trained on", hint="name a FILE")
+    return read_table(file or Path(str(source)))
+
+
+@app.command()
+def why(run: RunFolder) -> None:
+    """Why a network does not train as it should: what rules find in the numbers watched while it trained."""
+    from chainrule.explain.diagnosis import why as diagnose
+
+    try:
+        trained = load_table(run)
+    except RunError:
+        show.plain(load(run).why())
+    else:
+        show.plain(diagnose(trained.run, trained.preprocessing.encoder.features))
+
+
+@app.command()
 def demo(
     out: Annotated[
         Path | None,
@@ -201,13 +259,15 @@ def demo(
     )
 
 
-def _fit(table: Any, target: str, **options: Any) -> TableRun:
+def _fit(table: Any, target: str, source: Path | None = None, **options: Any) -> TableRun:
+    """Train, tell warnings, and note where the table came from, so that its rows can be explained later."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TrainingWarning)
         result = fit_table(table, target, progress=True, **options)
     for warning in caught:
         if issubclass(warning.category, TrainingWarning):
             show.err.print(f"warning: {warning.message}", style="yellow", markup=False)
+    result.run.settings = {**result.run.settings, "table": str(source.resolve()) if source else "ames"}
     return result
 
 

@@ -11,7 +11,7 @@ Sources: [debugger] Amazon SageMaker Debugger, built-in rules; [autotrainer] Zha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -91,9 +91,14 @@ class Diagnosis:
 class Patient:
     """A run with what rules ask of it."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, columns: Sequence[str] = ()) -> None:
         self.run = run
         self.step = run.step
+        self.columns = columns
+
+    def column(self, k: int) -> str:
+        """What a column of the inputs is called."""
+        return str(self.columns[k]) if k < len(self.columns) else f"column {k}"
 
     @cached_property
     def watched(self) -> Watched:
@@ -177,9 +182,9 @@ def rule(name: str) -> Callable[[Rule], Rule]:
     return enter
 
 
-def why(run: Run) -> Diagnosis:
-    """Ask every rule why this run did not train as it should."""
-    patient = Patient(run)
+def why(run: Run, columns: Sequence[str] = ()) -> Diagnosis:
+    """Ask every rule why this run did not train as it should; ``columns`` are the names of the inputs' columns."""
+    patient = Patient(run, columns)
     findings: list[Finding] = []
     silent: list[str] = []
     could_not: dict[str, str] = {}
@@ -248,7 +253,7 @@ def _unscaled(patient: Patient) -> Iterator[Finding]:
     if size[worst] > UNSCALED:
         yield Finding(
             "inputs not scaled",
-            f"column {worst}",
+            patient.column(worst),
             f"numbers of size {number(size[worst])} (root mean square)",
             f"{UNSCALED:g}; inputs of size 1 suit the usual initial weights and rates [umlaut]",
             "dW1 = 1/m · Xᵀ dZ1: a column's gradient is as large as the column",
@@ -265,7 +270,7 @@ def _constant(patient: Patient) -> Iterator[Finding]:
         listed = telling or [k for k, _ in constant]
         yield Finding(
             "constant inputs",
-            f"column {', '.join(map(str, listed[:8]))}" + (" …" if len(listed) > 8 else ""),
+            ", ".join(map(patient.column, listed[:8])) + (" …" if len(listed) > 8 else ""),
             f"{len(constant)} of {columns} columns have one value only",
             "none, or at most a quarter that are 0 everywhere, such as the border of images",
             "a constant column is a second bias: it tells nothing of the label",
@@ -279,7 +284,8 @@ def _duplicates(patient: Patient) -> Iterator[Finding]:
     if pairs:
         yield Finding(
             "duplicate inputs",
-            ", ".join(f"columns {a} and {b}" for a, b in pairs[:4]) + (" …" if len(pairs) > 4 else ""),
+            ", ".join(f"{patient.column(a)} and {patient.column(b)}" for a, b in pairs[:4])
+            + (" …" if len(pairs) > 4 else ""),
             f"{len(pairs)} columns repeat another one",
             "no two columns are equal",
             "their weights get the same gradient, and only their sum is determined",
@@ -299,7 +305,7 @@ def _leakage(patient: Patient) -> Iterator[Finding]:
     if share > LEAK and share - second > BEYOND:
         yield Finding(
             "target leakage",
-            f"column {column}",
+            patient.column(column),
             f"this column alone explains {_percent(share)} of the label, the next best {_percent(second)}",
             f"{_percent(LEAK)}, and {_percent(BEYOND)} more than the next",
             "a column that is made from the label, or known only after it, will not be there when you predict",

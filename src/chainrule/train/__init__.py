@@ -6,17 +6,21 @@ from chainrule.train.formulas import formulas
 from chainrule.train.history import History
 from chainrule.train.run import Run
 from chainrule.train.step import StepGraph, step_graph
+from chainrule.train.table import TableRun, fit_table, load_table
 
 __all__ = [
     "EarlyStopping",
     "History",
     "Run",
     "StepGraph",
+    "TableRun",
     "Trainer",
     "TrainingWarning",
     "fit",
+    "fit_table",
     "formulas",
     "load",
+    "load_table",
     "save",
     "step_graph",
 ]

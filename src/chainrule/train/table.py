@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chainrule import data
-from chainrule.errors import ConfigurationError, RunError
+from chainrule.errors import ConfigurationError, DataError, RunError
 from chainrule.nn import LOSSES, Dense, Loss, Sequential
 from chainrule.nn import loss as loss_by_name
 from chainrule.train.files import load, place_of
@@ -62,7 +63,26 @@ class TableRun:
 
     def predict(self, table: Any, remarks: list[str] | None = None) -> Any:
         """A table of predictions, and for classes of probabilities, one row for each row of ``table``."""
-        return predict_table(self.run, self.preprocessing, table, remarks)
+        inputs = self.preprocessing.encoder.transform(table, remarks)
+        return self.preprocessing.decide(self.run.predict(inputs))
+
+    def trace(self, table: Any, row: int) -> Any:
+        """Forward and backward of one row of a table, counted from 1; see :func:`chainrule.trace`.
+
+        Errors: a row that the table has not; a target that is missing in it, or a class never seen.
+        """
+        table, target = data.as_table(table), self.preprocessing.target
+        if not 1 <= row <= table.height:
+            raise DataError("there is no such row", given=row, expected=f"a row from 1 to {table.height:,}")
+        if target.name not in table.columns:
+            raise DataError(
+                f"the table has no column '{target.name}', the label that derivatives begin at",
+                given=", ".join(table.columns[:8]) + (" …" if table.width > 8 else ""),
+                hint="a table with the target, such as the one it was trained on",
+            )
+        one = table[row - 1 : row]
+        label = labels_for(self.task, self.preprocessing.classes, self.run.step.loss, target.encode(one[target.name]))
+        return self.run.trace(self.preprocessing.encoder.transform(one), label)
 
 
 def fit_table(
@@ -115,10 +135,7 @@ def fit_table(
     chosen = loss_for(dataset.task, loss)
     network = network_for(dataset, layers, activation, chosen)
 
-    def labels(y: Array) -> Array:
-        rows = len(dataset.classes) > 1 and not takes_codes(dataset.task, chosen)
-        return np.eye(len(dataset.classes), dtype=np.float32)[y] if rows else y
-
+    labels = partial(labels_for, dataset.task, dataset.classes, chosen)
     run = fit(
         network,
         dataset.X_train,
@@ -130,6 +147,8 @@ def fit_table(
         batch_size=batch_size,
         validation_data=(dataset.X_validation, labels(dataset.y_validation)),
         early_stopping=EarlyStopping(patience),
+        watch=True,
+        every=10,
         seed=seed,
         progress=progress,
     )
@@ -154,9 +173,10 @@ def loss_for(task: str, loss: Any) -> Loss:
     )
 
 
-def takes_codes(task: str, loss: Loss) -> bool:
-    """Whether the labels of classes are fed as one number each, rather than as one-hot rows."""
-    return loss.labels == "classes" or (task == "binary" and loss.labels != "distribution")
+def labels_for(task: str, classes: Sequence[Any], loss: Loss, encoded: Array) -> Array:
+    """Encoded targets as the loss takes them: numbers and class numbers as they are, or one-hot rows."""
+    as_they_are = not len(classes) or loss.labels == "classes" or (task == "binary" and loss.labels != "distribution")
+    return encoded if as_they_are else np.eye(len(classes), dtype=np.float32)[encoded]
 
 
 def network_for(dataset: Any, layers: Sequence[int], activation: Any, loss: Loss) -> Sequential:
@@ -196,12 +216,7 @@ def _scores(run: Run, dataset: Any) -> dict[str, dict[str, float]]:
     }
 
 
-def predict_table(run: Run, preprocessing: Any, table: Any, remarks: list[str] | None = None) -> Any:
-    """A table of predictions from a run and its preprocessing."""
-    return preprocessing.decide(run.predict(preprocessing.encoder.transform(table, remarks)))
-
-
-def load_table_run(folder: str | Path) -> TableRun:
+def load_table(folder: str | Path) -> TableRun:
     """Read a run that was trained on a table, with its preprocessing."""
     run = load(folder)
     place = place_of(folder) / PREPROCESSING
