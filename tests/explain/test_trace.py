@@ -186,8 +186,9 @@ def test_the_picture_has_every_value_above_and_every_derivative_below():
     picture = cr.trace(f, POINT).svg()
     above = [part.split("</text>")[0].split(">")[-1] for part in picture.split('class="above"')[1:]]
     under = [part.split("</text>")[0].split(">")[-1] for part in picture.split('class="under"')[1:]]
-    assert sorted(above) == ["0", "1", "2", "2", "2", "3"]
-    assert sorted(under) == ["∂ 0", "∂ 2", "∂ 2", "∂ 2", "∂ 3", "∂ 3"]
+    assert sorted(above) == ["0", "1", "2", "2", "2", "3", "6"]  # the last is f itself, under its box
+    assert sorted(under) == ["∂ 0", "∂ 1", "∂ 2", "∂ 2", "∂ 2", "∂ 3", "∂ 3"]
+    assert "text.above{fill:#1d4ed8}" in picture
 
 
 def test_a_network_of_thousands_of_nodes_is_folded_and_a_layer_is_opened_on_request():

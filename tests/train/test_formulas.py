@@ -87,6 +87,14 @@ def test_the_update_that_is_shown_is_the_one_that_runs():
         np.testing.assert_allclose(end.parameters[name], moved, atol=1e-12)
 
 
+def test_rates_of_their_own_stand_beside_the_parameters_that_have_them():
+    rates = {"W1": 0.1, "b2": 0.01, "default": 0.5}
+    run, _ = one_step((1, "linear"), CODES, optimizer=cr.GradientDescent(rates))
+    assert section(run.formulas(), "Update (GradientDescent)") == ["W1 ← W1 − α_W1 · dW1"]
+    note = str(run.formulas()).splitlines()[-1]
+    assert note.strip() == "likewise b1 with α, W2 with α, b2 with α_b2; α_W1 = 0.1, α = 0.5, α_b2 = 0.01"
+
+
 def test_the_sheet_is_latex_too():
     run, _ = one_step((1, "sigmoid"), CODES % 2)
     latex = run.formulas().latex()

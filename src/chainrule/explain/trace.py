@@ -360,8 +360,8 @@ class Trace:
             key = (e.operand, e.node)
             back[key] = back[key] + e.downstream if key in back else e.downstream
 
-        def note(operand: Node, user: Node) -> tuple[str, str]:
-            flows = back.get((operand, user))
+        def note(operand: Node, user: Node | None) -> tuple[str, str]:
+            flows = self[operand].gradient if user is None else back.get((operand, user))
             return few(self._values[operand]), "" if flows is None else f"∂ {few(flows)}"
 
         return svg(self.output, names=self._names, notes=note)

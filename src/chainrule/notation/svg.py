@@ -36,10 +36,10 @@ text.shape{font-size:11px;fill:#6b7280}text.key{text-anchor:start;font-size:12px
 .backward .box{fill:#fff1f2;stroke:#be123c;stroke-dasharray:5 3}.result .box{stroke-width:2.4;stroke:#0f172a}
 .edge{fill:none;stroke:#94a3b8;stroke-width:1.4}.edge.backward{stroke:#be123c;stroke-dasharray:5 3}
 """
-_NOTE_STYLE = "text.above,text.under{font-size:12px}text.above{fill:#1d4ed8}text.under{fill:#be123c}\n"
+_NOTE_STYLE = "text.above,text.under{font-size:12px}text.above{fill:#1d4ed8}text.under{fill:#be123c}.back{fill:#fff}\n"
 
-Notes = Callable[[Node, Node], tuple[str, str]]
-"""What stands above and below the edge from an operand to its user."""
+Notes = Callable[[Node, Node | None], tuple[str, str]]
+"""What stands above and below the edge from an operand to its user, and (for None) of an output at its box."""
 
 
 class Picture(str):
@@ -64,6 +64,7 @@ class Box:
     label: str = ""
     below: str = ""
     tips: list[str] = field(default_factory=list)
+    noted: tuple[str, str] = ("", "")
 
     @property
     def size(self) -> tuple[float, float]:
@@ -98,6 +99,8 @@ def svg(
         for operand in n.inputs
         if operand not in written_in and box_of[operand] != box_of[n]
     }
+    for output in graph.outputs if notes else ():
+        boxes[box_of[output]].noted = notes(output, None)  # type: ignore[misc]
     ordered = dict(sorted(edges.items()))
     return Picture(_draw(boxes, ordered, " and ".join(_title(n, names) for n in graph.outputs[:3])))
 
@@ -238,10 +241,11 @@ def _draw(boxes: list[Box], edges: dict[tuple[int, int], tuple[str, str]], title
     key, key_width = _key(roles, layout.height + 2 * MARGIN)
     width = max(layout.width, key_width) + 2 * MARGIN
     height = layout.height + 2 * MARGIN + 28
+    noted = any(map(any, edges.values()))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(f"Graph of {title}")}">',
-        f"<title>{escape(f'Graph of {title}')}</title><style>{_STYLE}</style>",
+        f"<title>{escape(f'Graph of {title}')}</title><style>{_STYLE}{_NOTE_STYLE if noted else ''}</style>",
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto"><path d="M0,0.5 8,4 0,7.5z" fill="#64748b"/></marker></defs>',
         '<rect width="100%" height="100%" rx="8" fill="#ffffff"/>',
@@ -250,8 +254,10 @@ def _draw(boxes: list[Box], edges: dict[tuple[int, int], tuple[str, str]], title
     for (_, target), route in zip(edges, layout.routes, strict=True):
         backward = " backward" if "backward" in boxes[target].role else ""
         parts.append(f'<path class="edge{backward}" marker-end="url(#arrow)" d="{_curve(route)}"/>')
-    parts += [_noted(*notes, route) for notes, route in zip(edges.values(), layout.routes, strict=True) if any(notes)]
-    parts += [_drawn(box, *centre) for box, centre in zip(boxes, layout.centres, strict=True)]
+    for notes, route in zip(edges.values(), layout.routes, strict=True):
+        parts += _noted(*notes, *_on_the_way(route))
+    for box, (x, y) in zip(boxes, layout.centres, strict=True):
+        parts += [_drawn(box, x, y), *_noted(*box.noted, x, y + box.size[1] / 2 + LINE)]
     return "\n".join([*parts, "</g>", key, "</svg>"])
 
 
@@ -278,14 +284,23 @@ def _outline(role: str, x: float, y: float, width: float, height: float, folded:
     return (rectangle(4) if folded else "") + rectangle(0)
 
 
-def _noted(above: str, below: str, route: list[tuple[float, float]]) -> str:
-    """What stands above and below an edge, in the middle of its first stretch."""
+def _noted(above: str, below: str, x: float, y: float) -> list[str]:
+    """Two lines of text around a point, on white, so that an edge under them does not strike them out."""
+    out = []
+    for word, role, at in ((above, "above", y - 4), (below, "under", y + 13)):
+        if word:
+            width = NOTE * columns(word)
+            place = f'x="{x - width / 2:.1f}" y="{at - 11:.1f}"'
+            out.append(f'<rect class="back" {place} width="{width:.1f}" height="14"/>')
+            out.append(f'<text class="{role}" x="{x:.1f}" y="{at:.1f}">{escape(word)}</text>')
+    return out
+
+
+def _on_the_way(route: list[tuple[float, float]]) -> tuple[float, float]:
+    """A point on the first stretch of a route, nearer to where it begins: where edges meet there is no room."""
     (x, y), (u, v), *_ = route
-    middle = f'x="{(x + u) / 2:.1f}"'
-    return (
-        f'<text class="above" {middle} y="{(y + v) / 2 - 4:.1f}">{escape(above)}</text>'
-        f'<text class="under" {middle} y="{(y + v) / 2 + 13:.1f}">{escape(below)}</text>'
-    )
+    t = 0.4
+    return x + (u - x) * (1.5 * t * (1 - t) + t**3), y + (v - y) * (3 * t**2 - 2 * t**3)
 
 
 def _curve(route: list[tuple[float, float]]) -> str:

@@ -155,7 +155,10 @@ EINSUM = declare(
 
 
 def contract(operands: Sequence[str], result: str, nodes: Sequence[Node]) -> Node:
-    """The contraction in its normal form: a letter of one operand alone, not in the result, is summed first."""
+    """The contraction in its normal form.
+
+    A letter of one operand alone, not in the result, is summed first; a single number stands in front as a factor.
+    """
     operands, nodes = list(operands), list(nodes)
     for i, letters in enumerate(operands):
         elsewhere = set(result).union(*(set(o) for j, o in enumerate(operands) if j != i))
@@ -163,9 +166,17 @@ def contract(operands: Sequence[str], result: str, nodes: Sequence[Node]) -> Nod
         if alone:
             nodes[i] = sum_(nodes[i], alone)
             operands[i] = "".join(letter for k, letter in enumerate(letters) if k not in alone)
-    if len(nodes) == 1:
-        return transpose(nodes[0], tuple(operands[0].index(letter) for letter in result))
-    return EINSUM(*nodes, spec=",".join(operands) + "->" + result)
+    numbers = [n for letters, n in zip(operands, nodes, strict=True) if not letters]
+    arrays = [n for letters, n in zip(operands, nodes, strict=True) if letters]
+    operands = [letters for letters in operands if letters]
+    if len(arrays) > 1:
+        product: Node | None = EINSUM(*arrays, spec=",".join(operands) + "->" + result)
+    else:
+        product = transpose(arrays[0], tuple(operands[0].index(letter) for letter in result)) if arrays else None
+    for number in reversed(numbers):
+        product = number if product is None else number * product
+    assert product is not None
+    return product
 
 
 @vocabulary

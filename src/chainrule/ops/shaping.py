@@ -255,7 +255,7 @@ def concatenate(nodes: Sequence[Any], axis: int = 0) -> Node:
     """Operands one after the other along an axis."""
     lifted = [lift(n) for n in nodes]
     if not lifted:
-        raise ShapeError("concatenate needs at least one operand")
+        raise ShapeError("concatenate needs at least one operand", given="none")
     _check_axis(lifted[0], axis, "concatenate")
     return CONCATENATE(*lifted, axis=axis % lifted[0].ndim) if len(lifted) > 1 else lifted[0]
 
@@ -265,7 +265,7 @@ def stack(nodes: Sequence[Any], axis: int = 0) -> Node:
     """Operands of one shape side by side along a new axis."""
     lifted = [lift(n) for n in nodes]
     if not lifted:
-        raise ShapeError("stack needs at least one operand")
+        raise ShapeError("stack needs at least one operand", given="none")
     if any(n.shape != lifted[0].shape for n in lifted):
         raise misfit("stack", lifted, expected="equal shapes")
     at = axis % (lifted[0].ndim + 1)

@@ -31,11 +31,11 @@ class Schedule:
         return float(interpret([node], {})[node])
 
 
-def alpha(value: float) -> Node:
+def alpha(value: float, name: str = "α") -> Node:
     """A learning rate, written α in formulas."""
     if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
         raise ConfigurationError("a learning rate is a positive number", given=repr(value), expected="such as 0.01")
-    return constant(float(value), name="α")
+    return constant(float(value), name=name)
 
 
 def _steps(value: int, what: str) -> float:

@@ -82,7 +82,9 @@ def _rates(rule: Optimizer, parameters: Sequence[Node], names: Mapping[Node, str
                 given=", ".join(missing),
                 hint="add one under 'default'",
             )
-        return {p: alpha(given.get(names[p], given.get("default", 0.0))) for p in parameters}
+        usual = alpha(given["default"]) if "default" in given else None
+        own = {p: alpha(given[names[p]], f"α_{names[p]}") for p in parameters if names[p] in given}
+        return {p: own.get(p, usual) for p in parameters}  # type: ignore[misc]
     shared = given(t) if isinstance(given, Schedule) else alpha(given)
     if shared.inputs:
         shared = shared.named("α_t")

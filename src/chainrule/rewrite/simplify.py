@@ -69,13 +69,21 @@ def _fold(node: Node) -> Node | None:
     return constant(value, dtype=node.dtype) if np.isfinite(value).all() else None
 
 
-@rule("add", "x + 0 = x, x + (−y) = x − y", "simplicity", "add", lambda: (x() + 0) + (-x()) + (-x() + x()))
+@rule(
+    "add",
+    "x + 0 = x, x + x = 2 x, x + (−y) = x − y",
+    "simplicity",
+    "add",
+    lambda: (lambda v: (v + 0) + (v + v) + (-x()) + (-x() + x()))(x()),
+)
 def _add(node: Node) -> Node | None:
     a, b = node.inputs
     if number(a) == 0:
         return b
     if number(b) == 0:
         return a
+    if a is b and is_float(node.dtype):
+        return 2.0 * a
     if is_op(b, "negative") and b.name is None:
         return a - b.inputs[0]
     if is_op(a, "negative") and a.name is None:
@@ -486,7 +494,11 @@ def _einsum_transpose(node: Node) -> Node | None:
     "a repeated operand is contracted before it is repeated",
     "speed",
     "einsum",
-    lambda: x() @ broadcast_to(variable("r", (1, 4)), (3, 4)) + variable("v", (3,)) @ broadcast_to(s(), (3,)),
+    lambda: (
+        x() @ broadcast_to(variable("r", (1, 4)), (3, 4))
+        + variable("v", (3,)) @ broadcast_to(s(), (3,))
+        + x() @ broadcast_to(variable("c", (3, 1)), (3, 4))
+    ),
 )
 def _einsum_broadcast(node: Node) -> Node | None:
     letters, result = parse(node.attrs["spec"])
@@ -499,16 +511,16 @@ def _einsum_broadcast(node: Node) -> Node | None:
             a for a in range(operand.ndim) if a < offset or (inner.shape[a - offset] == 1 and operand.shape[a] != 1)
         ]
         others = set("".join(w for i, w in enumerate(letters) if i != k))
-        # every repeated letter must be carried by another operand; otherwise the result itself is repeated
-        if not all(letters[k][a] in others for a in repeated):
+        if not repeated:
             continue
         core = reshape(inner, tuple(n for a, n in enumerate(operand.shape) if a not in repeated))
         words = list(letters)
         words[k] = "".join(c for a, c in enumerate(letters[k]) if a not in repeated)
-        if core.shape == ():
-            rest = [n for i, n in enumerate(node.inputs) if i != k]
-            return core * contract([w for i, w in enumerate(words) if i != k], result, rest)
-        return contract(words, result, [core if i == k else n for i, n in enumerate(node.inputs)])
+        only_here = {letters[k][a] for a in repeated} - others  # along these the result itself is repeated
+        kept = "".join(c for c in result if c not in only_here)
+        product_ = contract(words, kept, [core if i == k else n for i, n in enumerate(node.inputs)])
+        shape = tuple(1 if c in only_here else n for c, n in zip(result, node.shape, strict=True))
+        return broadcast_to(reshape(product_, shape), node.shape) if only_here else product_
     return None
 
 

@@ -120,13 +120,23 @@ def _update(step: StepGraph, names: Names, columns: bool) -> list[Section]:
     between = [n for n in ancestors(new) if n.name and n.inputs and n not in done and n.scope in (None, first.scope)]
     lines += [line(n, after, columns=columns) for n in between]
     lines.append(line(new, after, symbol=first, arrow=True, columns=columns))
-    others = ", ".join(names[p].text for p in parameters[1:])
+    usual = _rates(step, first, names)
+    others = ", ".join(
+        names[p].text + ("" if (own := _rates(step, p, names)) == usual else f" with {' and '.join(own)}")
+        for p in parameters[1:]
+    )
     settings = ", ".join(
         f"{names[c].text} = {number_text(float(c.attrs['value']))}" for c in step.constants if c in names
     )
     note = "; ".join(x for x in (f"likewise {others}" if others else "", settings) if x)
     title = f"Update ({type(step.optimizer).__name__})"
     return [Section(title, lines, note)]
+
+
+def _rates(step: StepGraph, parameter: Node, names: Names) -> list[str]:
+    """The learning rates by which a parameter moves: α, or one of its own."""
+    needed = set(ancestors(step.update.parameters[parameter]))
+    return [names[c].text for c in step.constants if c in needed and str(c.name).startswith("α")]
 
 
 def _belongs(state: Node, parameter: Node) -> bool:
