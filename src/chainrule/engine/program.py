@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DataError, DTypeError, GraphError, near
-from chainrule.graph.dim import Dim, bind, resolve
+from chainrule.graph.dim import Dim, as_size, bind, resolve
 from chainrule.graph.graph import LEAVES, Graph
 from chainrule.graph.node import Node, ancestors, describe
 from chainrule.graph.op import FLOATS, is_float
@@ -80,17 +80,11 @@ class Program:
     def match(self, feeds: Feeds) -> dict[Node, Any]:
         """The fed numbers by node; keys may be nodes or names. Checks that nothing is missing."""
         check_mapping(feeds)
-        known = {n.name: n for n in self.leaves}
         matched: dict[Node, Any] = {}
         for key, value in feeds.items():
-            node = known.get(key) if isinstance(key, str) else key
-            if not isinstance(node, Node):
-                raise GraphError(
-                    "numbers are fed to a node of the graph",
-                    given=repr(key),
-                    expected="one of " + ", ".join(str(n) for n in known),
-                    hint=near(key, [str(n) for n in known]) if isinstance(key, str) else None,
-                )
+            node = key if isinstance(key, Node) else self._named(key)
+            if node in matched:
+                raise GraphError(f"{node.name} is fed twice", given="a node and its name", expected="one of them")
             matched[node] = value
         missing = [n for n in self.order(matched) if n.op.name in LEAVES and n not in matched]
         if missing:
@@ -100,6 +94,25 @@ class Program:
                 expected="also " + "; ".join(describe(n) for n in missing),
             )
         return matched
+
+    def _named(self, key: object) -> Node:
+        """The one leaf of this name."""
+        found = [n for n in self.leaves if n.name == key]
+        if len(found) > 1:
+            raise GraphError(
+                f"several leaves are named {key}",
+                given="; ".join(describe(n) for n in found),
+                hint="feed them by node: {node: numbers, …}",
+            )
+        if not found:
+            known = [str(n.name) for n in self.leaves]
+            raise GraphError(
+                "numbers are fed to a node of the graph",
+                given=repr(key),
+                expected="one of " + ", ".join(dict.fromkeys(known)),
+                hint=near(key, known) if isinstance(key, str) else None,
+            )
+        return found[0]
 
     def order(self, fed: Mapping[Node, Any]) -> Sequence[Node]:
         """The nodes in the order in which they are computed; what only a fed node needs is not."""
@@ -157,6 +170,16 @@ def as_array(node: Node, value: Any, kinds: Kinds) -> np.ndarray[Any, Any]:
         broken = array != np.floor(array)
         if broken.any():
             raise DTypeError(f"{node.name} takes whole numbers", given=f"{array.flat[np.argmax(broken)]}")
+    if node.dtype == "int" and array.size:
+        limits = np.iinfo(kinds.int)
+        far = next((n for n in (array.min(), array.max()) if not limits.min <= n <= limits.max), None)
+        if far is not None:
+            raise DTypeError(
+                f"{node.name} takes whole numbers of {limits.bits} bits",
+                given=far,
+                expected=f"{limits.min} to {limits.max}",
+                hint="a run in float64 takes whole numbers of 64 bits" if limits.bits < 64 else None,
+            )
     out = array.astype(kinds.of(node.dtype), copy=False)
     if is_float(node.dtype) and node.attrs.get("distribution"):
         sums = out.astype(np.float64).sum(axis=-1)
@@ -172,7 +195,7 @@ def as_array(node: Node, value: Any, kinds: Kinds) -> np.ndarray[Any, Any]:
 
 def learn_sizes(fed: Mapping[Node, Any], sizes: Mapping[str, int] | None = None) -> dict[str, int]:
     """The number for every named size, from the shapes of what is fed."""
-    known = dict(sizes or {})
+    known = {str(name): resolve(as_size(number), {}) for name, number in (sizes or {}).items()}
     plain_first = sorted(fed.items(), key=lambda kv: any(isinstance(s, Dim) and not s.is_name for s in kv[0].shape))
     for node, array in plain_first:
         bind(node.shape, tuple(array.shape), known, node.name or node.op.name)

@@ -30,6 +30,8 @@ class Dim:
     terms: tuple[tuple[Monomial, int], ...]
 
     def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ShapeError("a size cannot have this name", given=repr(name), expected="a name such as 'm'")
         self._set((((name,), 1),))
 
     def _set(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
@@ -111,8 +113,6 @@ def as_size(value: object) -> Size:
     if isinstance(value, Dim):
         return value
     if isinstance(value, str):
-        if not value.isidentifier():
-            raise ShapeError("a size cannot have this name", given=repr(value), expected="a name such as 'm'")
         return Dim(value)
     try:
         number = value.__index__()  # type: ignore[attr-defined]
@@ -158,6 +158,8 @@ def quotient(total: Size, part: Size) -> Size | None:
     divisor = _terms(part)
     if len(divisor) != 1 or divisor[0][1] == 0:
         return 1 if total == part else None
+    if total == 0:
+        return 0
     monomial, c = divisor[0]
     out: dict[Monomial, int] = {}
     for names, k in _terms(total):

@@ -21,7 +21,8 @@ class Graph:
     """
 
     def __init__(self, outputs: Node | Iterable[Node]) -> None:
-        self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
+        several = outputs if isinstance(outputs, Iterable) and not isinstance(outputs, Node) else (outputs,)
+        self.outputs: tuple[Node, ...] = tuple(several)
         for node in self.outputs:
             if not isinstance(node, Node):
                 raise GraphError("an output of a graph is a node", given=repr(node))

@@ -7,6 +7,7 @@ Operators and methods on nodes mirror NumPy's. They look their op up in the regi
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -21,7 +22,7 @@ from chainrule.graph.dim import Shape, Size, show
 if TYPE_CHECKING:
     from chainrule.graph.op import Op
 
-PACKAGE = str(Path(__file__).resolve().parent.parent)
+PACKAGE = str(Path(__file__).parent.parent) + os.sep
 VOCABULARY: dict[str, Callable[..., Any]] = {}
 """Every function from nodes to nodes by its name: what operators and methods call."""
 VIEWS: dict[str, Callable[..., Any]] = {}

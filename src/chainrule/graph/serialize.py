@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,14 +43,14 @@ def from_data(data: Mapping[str, Any]) -> list[Node]:
         for entry in data["nodes"]:
             op = lookup(entry["op"])
             attrs = {k: _decode(v) for k, v in entry.get("settings", {}).items()}
-            inputs = tuple(nodes[i] for i in entry.get("inputs", ()))
+            inputs = tuple(_at(nodes, i) for i in entry.get("inputs", ()))
             scope = scopes[entry["layer"]] if "layer" in entry else None
             made = op.make(inputs, attrs)
             nodes.append(made.named(entry.get("name"), scope))
-        return [nodes[i] for i in data["outputs"]]
+        return [_at(nodes, i) for i in data["outputs"]]
     except ChainruleError:
         raise
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise GraphError("not a graph that can be read", given=f"{type(error).__name__}: {error}") from None
 
 
@@ -57,11 +58,23 @@ def _kept(key: str) -> bool:
     return key != "initializer"  # only needed before training
 
 
+def _at(nodes: Sequence[Node], number: int) -> Node:
+    if number < 0:
+        raise IndexError(f"there is no node {number}")
+    return nodes[number]
+
+
 def _encode(value: Any) -> Any:
     if isinstance(value, Dim):
         return {"size": [[list(names), c] for names, c in value.terms]}
     if isinstance(value, np.ndarray):
-        return {"array": value.tolist(), "kind": value.dtype.kind}
+        kind = value.dtype.kind.replace("V", "f")  # bfloat16
+        numbers = value.astype(float) if kind == "f" else value
+        if kind == "f" and not np.isfinite(numbers).all():  # JSON has no number for these
+            numbers = np.where(np.isfinite(numbers), numbers.astype(object), numbers.astype(str))
+        return {"array": numbers.tolist(), "kind": kind} | ({} if value.size else {"shape": list(value.shape)})
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"number": str(value)}
     if isinstance(value, tuple):
         return {"tuple": [_encode(v) for v in value]}
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -83,6 +96,9 @@ def _decode(value: Any) -> Any:
     if "array" in value:
         kinds = {"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_}
         array: np.ndarray[Any, Any] = np.array(value["array"], dtype=kinds[value["kind"]])
+        array = array if array.size else array.reshape(value["shape"])
         array.setflags(write=False)
         return array
+    if "number" in value:
+        return float(value["number"])
     return tuple(_decode(v) for v in value["tuple"])

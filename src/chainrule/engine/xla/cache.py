@@ -17,20 +17,20 @@ import jax
 
 def cache_folder() -> Path:
     """Where compiled programs are kept."""
-    if "CHAINRULE_CACHE" in os.environ:
-        return Path(os.environ["CHAINRULE_CACHE"])
+    if chosen := os.environ.get("CHAINRULE_CACHE"):
+        return Path(chosen)
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "chainrule"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "chainrule" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "chainrule"
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "chainrule" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chainrule"
 
 
 def use_cache() -> None:
     """Keep every compiled program, however small, for the next process."""
     config: Any = jax.config
     if config.jax_compilation_cache_dir is None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # a folder that cannot be made, a user without a home
             folder = cache_folder() / "xla"
             folder.mkdir(parents=True, exist_ok=True)
             config.update("jax_compilation_cache_dir", str(folder))

@@ -43,20 +43,22 @@ class Compiled:
         self.program = Program(outputs)
         self.kinds = kinds_for(dtype)
         self.single = single
+        self._place = {n: i for i, n in enumerate(self.program.graph)}
         self._compiled: dict[tuple[Node, ...], Callable[..., list[Any]]] = {}
 
     def __call__(self, feeds: Feeds) -> Any:
         """Values of the outputs for these numbers: a list, or one value when one node was compiled."""
         matched = self.program.match(feeds)
-        nodes = tuple(matched)
-        arrays = [as_array(n, matched[n], self.kinds) for n in nodes]
-        learn_sizes(dict(zip(nodes, arrays, strict=True)))
+        arrays = {n: as_array(n, v, self.kinds) for n, v in matched.items()}
+        learn_sizes(arrays)
+        # Numbers fed in another order are the same program.
+        nodes = tuple(sorted(arrays, key=lambda n: self._place.get(n, len(self._place))))
         with precision(self.kinds, self.program):
             if nodes not in self._compiled:
                 self._compiled[nodes] = jax.jit(
                     lambda *xs: trace(self.program, dict(zip(nodes, xs, strict=True)), self.kinds)
                 )
-            values = [np.asarray(v) for v in self._compiled[nodes](*arrays)]
+            values = [np.asarray(v) for v in self._compiled[nodes](*(arrays[n] for n in nodes))]
         return values[0] if self.single else values
 
 
