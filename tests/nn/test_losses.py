@@ -368,7 +368,7 @@ def test_a_loss_with_a_setting_keeps_its_name_and_what_labels_it_takes():
     ("value", "message"),
     [
         ("squred_error", "did you mean 'squared_error'"),
-        ("cross_entropy", "did you mean 'binary_cross_entropy' or 'categorical_cross_entropy'"),
+        ("cross_entropy", "did you mean 'categorical_cross_entropy'"),
         ("nothing like it", "(?s)no such loss.*'nothing like it'.*expected: squared_error, "),
         (3, "(?s)not a loss.*given: +3"),
     ],

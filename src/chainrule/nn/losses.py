@@ -166,16 +166,42 @@ class Loss:
         labels: what labels it takes: ``"number"``, ``"binary"``, ``"classes"``, ``"distribution"``, ``"sign"``
             or ``"count"``.
         output: the activation that the last layer should have, or None for any.
+        logits: the last layer is linear, and ``output`` is part of the loss.
     """
 
     name: str
     function: Callable[[Node, Node], Node]
     labels: str
     output: str | None = None
+    logits: bool = False
 
     def __call__(self, y_hat: Node, y: Node) -> Node:
         """The loss of every example."""
         return self.function(y_hat, y)
+
+    def prediction(self, output: Node) -> Node:
+        """ŷ from the network's output: the same, or a probability (an expected count) where that is a logit."""
+        if not self.logits:
+            return output
+        links: Mapping[str | None, Callable[[Node], Node]]
+        links = {"sigmoid": ops.sigmoid, "softmax": ops.softmax, "softplus": exp}
+        return links[self.output](output)
+
+    def check(self, output: Node) -> None:
+        """Refuse an output that can leave [0, 1] where the loss takes the logarithm of probabilities."""
+        if self.logits or self.output not in ("sigmoid", "softmax"):
+            return
+        low, high = getattr(output.op.facts, "range", (0.0, 1.0))
+        if output.name == "Z" or low < 0 or high > 1:
+            last = "linear" if output.name == "Z" else output.op.name
+            raise ConfigurationError(
+                f"{self.name} takes probabilities",
+                given=f"a last layer that is {last}",
+                expected=f"the activation {self.output!r}: the logarithm of it is computed from Z, and loses nothing",
+                hint=f"Dense(…, {self.output!r}); or functools.partial(cr.{self.name}, from_logits=True)"
+                if self.name in ("binary_cross_entropy", "categorical_cross_entropy")
+                else f"Dense(…, {self.output!r})",
+            )
 
 
 LOSSES: Mapping[str, Loss] = {
@@ -210,6 +236,8 @@ def loss(value: Any) -> Loss:
     if callable(value):
         inner = value.func if isinstance(value, partial) else value
         known = next((known for known in LOSSES.values() if known.function is inner), None)
-        name = known.name if known else str(getattr(inner, "__name__", "loss"))
-        return Loss(name, value, known.labels if known else "any", known.output if known else None)
+        if known is None:
+            return Loss(str(getattr(inner, "__name__", "loss")), value, "any")
+        logits = bool(value.keywords.get("from_logits")) if isinstance(value, partial) else False
+        return Loss(known.name, value, known.labels, known.output, logits)
     raise ConfigurationError("not a loss", given=repr(value), expected="a name or a function (y_hat, y) → node")

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def _write(run: Run, folder: Path) -> None:
         "made by": "chainrule",
         "formulas": str(step_formulas(step)).split("\n"),
         "settings": dict(run.settings),
-        "loss": {"name": step.loss.name, "labels": step.loss.labels, "output": step.loss.output},
+        "loss": {k: getattr(step.loss, k) for k in ("name", "labels", "output", "logits")},
         "optimizer": _describe(step.optimizer),
         "metrics": [name for name in step.metrics if name in METRICS],
         "labels": {"kind": run.labels.kind, "classes": list(run.labels.classes)},
@@ -175,7 +175,10 @@ def load(folder: str | Path) -> Run:
     try:
         output, losses, labels, *inputs = from_data(described["graph"])
         loss = described["loss"]
-        known = LOSSES.get(loss["name"], Loss(loss["name"], _no_function, loss["labels"], loss["output"]))
+        known = replace(
+            LOSSES.get(loss["name"], Loss(loss["name"], _no_function, loss["labels"], loss["output"])),
+            logits=loss["logits"],
+        )
         step = step_graph(
             Model(inputs, output),
             known,
@@ -212,7 +215,10 @@ def load(folder: str | Path) -> Run:
 
 
 def _no_function(y_hat: Any, y: Any) -> Any:
-    raise RunError("this run was trained with a loss of your own, which is not part of the folder")
+    raise RunError(
+        "this run was trained with a loss of your own, which is not part of the folder",
+        hint="give it again: cr.fit(run, X, Y, loss=…)",
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

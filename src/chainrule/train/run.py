@@ -64,7 +64,7 @@ class Run:
         return {node: self.parameters[name] for name, node in self.step.parameter_names.items()}
 
     def predict(self, X: Any) -> Array:
-        """The network's outputs for each example: numbers, or probabilities for classes.
+        """The prediction for each example: the network's output, for classes a probability (of a logit, σ or softmax).
 
         Args:
             X: examples in rows; for a network with several inputs a mapping by name or a sequence.
@@ -106,7 +106,7 @@ class Run:
         if not hasattr(self, "_forward"):
             from chainrule.engine.xla import compile_nodes
 
-            output = rewrite([self.model.output]).outputs[0]
+            output = rewrite([self.step.prediction]).outputs[0]
             self._forward = compile_nodes([output], self.settings.get("dtype"), single=True)
         return self._forward
 

@@ -68,6 +68,11 @@ class StepGraph:
         ]
         return names_as_written(ancestors(*everything), self.forms, self.derived)
 
+    @cached_property
+    def prediction(self) -> Node:
+        """ŷ: the network's output, or the probability that it stands for where it is a logit."""
+        return self.loss.prediction(self.model.output)
+
     @property
     def parameter_names(self) -> dict[str, Node]:
         """The parameters by the name under which they are shown and saved."""
@@ -113,6 +118,7 @@ def step_graph(
     if not model.parameters:
         raise ConfigurationError("the network has nothing to learn", given="no parameters", hint="add a Dense layer")
     output = model.output
+    loss.check(output)
     losses = loss(output, labels) if losses is None else losses
     weights = input_("w", (output.shape[0],)) if weighted else None
     cost = _cost(losses, weights, loss, output)
@@ -120,7 +126,8 @@ def step_graph(
     gradients = named_gradients(model.parameters, derivation)
     named = unique_names(ancestors(*model.outputs))
     moved = update(rule, gradients, {p: named[p].text for p in model.parameters})
-    shown = {name: _mean_rows(m(output, labels), weights) for name, m in metrics}
+    prediction = loss.prediction(output)
+    shown = {name: _mean_rows(m(prediction, labels), weights) for name, m in metrics}
     wanted = [
         cost,
         *gradients.values(),
