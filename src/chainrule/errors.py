@@ -79,6 +79,23 @@ class RunError(ChainruleError, ValueError):
     """A run folder that is incomplete, altered, or of a newer format."""
 
 
+ALIASES = {
+    "mse": "squared_error",
+    "mean_squared_error": "squared_error",
+    "mae": "absolute_error",
+    "mean_absolute_error": "absolute_error",
+    "bce": "binary_cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy",
+    "cross_entropy": "categorical_cross_entropy",
+    "crossentropy": "categorical_cross_entropy",
+    "categorical_crossentropy": "categorical_cross_entropy",
+    "sparse_categorical_crossentropy": "categorical_cross_entropy",
+    "sgd": "gradient_descent",
+    "swish": "silu",
+}
+"""What other libraries call the same thing."""
+
+
 def near(name: str, known: Iterable[str], count: int = 3) -> str | None:
     """A hint naming the known names nearest to a misspelt one, or None.
 
@@ -86,6 +103,9 @@ def near(name: str, known: Iterable[str], count: int = 3) -> str | None:
     "did you mean 'relu' or 'selu'?"
     """
     known = list(known)
+    alias = ALIASES.get(name.lower())
+    if alias in known:
+        return f"did you mean '{alias}'?"
     lowered = {k.lower(): k for k in reversed(known)}
     matches = difflib.get_close_matches(name.lower(), list(lowered), n=count, cutoff=0.5)
     if not matches:

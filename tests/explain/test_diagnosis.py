@@ -27,7 +27,9 @@ def curve():
 
 
 def fit(network, X, Y, **options):
-    options = {"watch": True, "epochs": 20, "validation_split": 0.2} | options
+    options = {"watch": True, "epochs": 20} | options
+    if "validation_data" not in options:
+        options.setdefault("validation_split", 0.2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cr.TrainingWarning)
         return cr.fit(network, X, Y, **options)

@@ -55,7 +55,7 @@ CASES = {
         lambda: fit(None, optimizer=cr.GradientDescent(1e4)),
         None,
         None,
-        "the steps were too long: try a smaller learning rate (1000 instead of 10000)",
+        "the steps were too long: try a smaller learning rate (0.1 instead of 10000)",
     ),
     "a validation that overflows": (
         lambda: fit(None, validation_data=(planted(2, 1e30), Y)),

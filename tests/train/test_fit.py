@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -336,7 +337,7 @@ def test_a_giant_learning_rate_stops_at_that_epoch_and_keeps_the_last_finite_par
     before = descent(linear(), X, Y, epochs=last - 1, **options)
     assert_same_parameters(run, before, rtol=0)
     assert np.isfinite(run.predict(X)).all()
-    for part in (f"in epoch {last}", f"those of epoch {last - 1}", "a smaller learning rate (1e+07 instead of 1e+08)"):
+    for part in (f"in epoch {last}", f"those of epoch {last - 1}", "a smaller learning rate (0.1 instead of 1e+08)"):
         assert part in str(caught[0].message)
     assert caught[0].filename == __file__
 
@@ -529,6 +530,17 @@ def test_examples_and_labels_that_do_not_fit(x, y, error, says):
         ({"validation_data": (X, Y[:3])}, ShapeError, "60 examples, 3 labels"),
         ({"validation_data": (X[:, :2], Y)}, ShapeError, r"\(60, 2\)"),
         ({"early_stopping": 3}, ConfigurationError, "validation_loss.*validation_split=0.2"),
+        (
+            {"early_stopping": cr.EarlyStopping(3, "val_loss"), "validation_split": 0.2},
+            ConfigurationError,
+            "val_loss.*did you mean 'validation_loss'",
+        ),
+        ({"validation_data": (X, Y), "validation_split": 0.2}, ConfigurationError, "two ways to say one thing"),
+        ({"callbacks": [3]}, ConfigurationError, "a callback is a function.*3"),
+        ({"loss": "mse"}, ConfigurationError, "did you mean 'squared_error'"),
+        ({"optimizer": "sgd"}, ConfigurationError, "did you mean 'gradient_descent'"),
+        ({"loss": "bce"}, ConfigurationError, "did you mean 'binary_cross_entropy'"),
+        ({"loss": "binary_cross_entropy"}, DataError, "labels between 0 and 1"),
         ({"sample_weight": [1, 2]}, ShapeError, r"\(2,\).*\(60,\)"),
         ({"sample_weight": -np.ones(60)}, DataError, "not negative.*row 0"),
         ({"sample_weight": np.zeros(60)}, DataError, "all weights are zero"),
@@ -553,3 +565,60 @@ def test_settings_that_cannot_be(options, error, says):
 def test_networks_that_cannot_be_trained(network, says):
     with pytest.raises(ChainruleError, match=f"(?s){says}"):
         cr.fit(network, X, X)
+
+
+# logits
+
+
+def test_a_network_of_logits_predicts_probabilities_and_decides_at_one_half():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(200, 2)) + 0.5
+    truth = (points.sum(axis=1) > 0.8).astype(int)
+    options = {"epochs": 30, "learning_rate": 0.05}
+    logits = cr.fit(
+        cr.Sequential(cr.Dense(1)), points, truth, loss=partial(cr.binary_cross_entropy, from_logits=True), **options
+    )
+    plain = cr.fit(cr.Sequential(cr.Dense(1, "sigmoid")), points, truth, **options)
+    np.testing.assert_allclose(logits.predict(points), plain.predict(points), atol=1e-4)
+    np.testing.assert_array_equal(logits.decide(points), plain.decide(points))
+    assert logits.history["accuracy"][-1] == pytest.approx(plain.history["accuracy"][-1], abs=0.02)
+    z = points @ logits.parameters["W1"] + logits.parameters["b1"]
+    np.testing.assert_allclose(logits.predict(points), 1 / (1 + np.exp(-z)), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "labels", "words"),
+    [
+        (cr.Dense(1), "binary_cross_entropy", [0, 1], "a last layer that is linear.*'sigmoid'"),
+        (cr.Dense(1, "tanh"), "binary_cross_entropy", [0, 1], "a last layer that is tanh.*'sigmoid'"),
+        (cr.Dense(3), "categorical_cross_entropy", [0, 1, 2], "a last layer that is linear.*'softmax'.*from_logits"),
+        (cr.Dense(3, "relu"), "kl_divergence", np.eye(3), "a last layer that is relu.*'softmax'"),
+    ],
+)
+def test_a_loss_of_probabilities_needs_them(last, loss, labels, words):
+    with pytest.raises(ConfigurationError, match=f"(?s)takes probabilities.*{words}"):
+        cr.fit(cr.Sequential(last), np.ones((len(labels), 2)), labels, loss=loss)
+
+
+def test_a_network_of_logits_for_several_classes(tmp_path):
+    rng = np.random.default_rng(0)
+    points, truth = rng.normal(size=(90, 3)), np.repeat(["a", "b", "c"], 30)
+    loss = partial(cr.categorical_cross_entropy, from_logits=True)
+    run = cr.fit(cr.Sequential(cr.Dense(3)), points, truth, loss=loss, epochs=3)
+    z = points @ run.parameters["W1"] + run.parameters["b1"]
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(run.predict(points), e / e.sum(axis=1, keepdims=True), rtol=1e-4)
+    again = cr.load(run.save(tmp_path / "run"))
+    np.testing.assert_array_equal(again.predict(points), run.predict(points))
+
+
+def test_in_validation_every_example_counts_the_same():
+    """However the held-out examples are given, and whatever the weights in training."""
+    X, Y = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 2
+    weights = np.linspace(0.1, 5, 50)
+    network = cr.Sequential(cr.Dense(1, "sigmoid"))
+    run = cr.fit(network, X, Y, epochs=2, sample_weight=weights, validation_split=0.4, shuffle=False)
+    held = run.history["validation_loss"][-1]
+    order = np.random.Generator(np.random.Philox(key=np.array([0, 1 << 48], np.uint64))).permutation(50)
+    rows = np.sort(order[:20])
+    assert held == pytest.approx(run.evaluate(X[rows], Y[rows])["loss"], rel=1e-5)

@@ -129,7 +129,7 @@ def test_several_numbers_for_each_example():
         (2, "softmax", [None, "b"] * 15, {}, DataError, "label is missing.*None in row 0; 15"),
         (2, "softmax", [1.0, np.nan] * 15, {}, DataError, "label is missing.*nan in row 1; 15"),
         (2, "softmax", [b"a", b"b"] * 15, {}, DataError, r"b'a', a bytes.*astype\(str\)"),
-        (1, "sigmoid", ["a", "b", "c"] * 10, {}, DataError, "two classes apart.*3 labels.*Dense\\(K, 'softmax'\\)"),
+        (1, "sigmoid", ["a", "b", "c"] * 10, {}, DataError, "two classes apart.*3 labels.*Dense\\(3, 'softmax'\\)"),
         (1, "sigmoid", ["a"] * 30, {}, DataError, "1 labels: 'a'.*two labels"),
         (1, "sigmoid", X[:, 0] * 9, {}, DataError, "between 0 and 1.*squared_error"),
         (2, "sigmoid", ["a", "b"] * 15, {}, ShapeError, r"\(30,\).*\(m, 2\)"),

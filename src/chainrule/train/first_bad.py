@@ -150,7 +150,7 @@ def _advice(step: StepGraph, node: Node, operands: Sequence[Array], grown: bool)
     largest = max((float(np.abs(a).max()) for a in operands if a.size and a.dtype.kind == "f"), default=0.0)
     smaller = "a smaller learning rate"
     if isinstance(rate, (int, float)):
-        smaller += f" ({rate / 10:g} instead of {rate:g})"
+        smaller += f" ({min(rate / 10, 0.1):g} instead of {rate:g})"
     if grown:
         return f"the steps were too long: try {smaller}, or clip_norm=1"
     if op in ("log", "log1p", "xlogy"):

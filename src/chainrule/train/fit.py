@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ConfigurationError, DataError, ShapeError
+from chainrule.errors import ConfigurationError, DataError, ShapeError, near
 from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
 from chainrule.nn import LOSSES, Loss, Model, as_model, initial_value
@@ -95,7 +95,8 @@ def fit(
         epochs: how often every example is seen.
         batch_size: examples per step; None for all at once (whole batch), 1 for one at a time.
         validation_data: ``(X, Y)`` of your own to validate on after every epoch.
-        validation_split: or the share of the examples, drawn at random, to hold out for it.
+        validation_split: or the share of the examples, drawn at random, to hold out for it. In validation every
+            example counts the same, whatever the weights.
         metrics: names or functions ``(y_hat, y) → node``; accuracy for classes by default.
         early_stopping: an :class:`EarlyStopping`, or its patience in epochs.
         sample_weight: a weight for each example; they are scaled to a mean of 1.
@@ -123,6 +124,9 @@ def fit(
     [3.0, 1.0]
     """
     stopping = EarlyStopping(early_stopping) if isinstance(early_stopping, int) else early_stopping
+    for callback in callbacks:
+        if not callable(callback):
+            raise ConfigurationError("a callback is a function of the run so far", given=repr(callback))
     trainer = Trainer(
         network,
         X,
@@ -251,6 +255,12 @@ class Trainer:
     ) -> tuple[list[Array], list[Array]]:
         extra = [weights] if weights is not None else []
         everything = [*arrays, codes, *extra]
+        if data is not None and share:
+            raise ConfigurationError(
+                "validation_data and validation_split are two ways to say one thing",
+                given=f"validation_data and validation_split={share}",
+                expected="one of them",
+            )
         if data is not None:
             if not isinstance(data, (tuple, list)) or len(data) != 2:
                 raise ConfigurationError("validation_data is a pair (X, Y)", given=type(data).__name__)
@@ -275,7 +285,8 @@ class Trainer:
             raise DataError("too few examples to hold some out", given=f"{rows} examples, share {share}")
         order = _generator(self.seed, 1).permutation(rows)
         chosen, rest = np.sort(order[:count]), np.sort(order[count:])
-        return [a[rest] for a in everything], [a[chosen] for a in everything]
+        held_out = [a[chosen] for a in (*arrays, codes)] + [np.ones(count)] * len(extra)
+        return [a[rest] for a in everything], held_out
 
     def _compile(
         self,
@@ -296,8 +307,11 @@ class Trainer:
             if stopping.monitor not in columns:
                 raise ConfigurationError(
                     f"early stopping watches {stopping.monitor}, which is not reported",
-                    given=", ".join(columns),
-                    hint="give validation_data, or validation_split=0.2",
+                    given=stopping.monitor,
+                    expected=", ".join(columns),
+                    hint=near(stopping.monitor.replace("val_", "validation_"), columns)
+                    if validation
+                    else "give validation_data, or validation_split=0.2",
                 )
             monitor = columns.index(stopping.monitor)
         plan = Plan(

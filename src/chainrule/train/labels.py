@@ -172,15 +172,18 @@ def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
                     f"{loss.name} tells two classes apart",
                     given=f"{len(found)} labels: {', '.join(map(repr, found[:12]))}",
                     expected="two labels",
-                    hint="categorical_cross_entropy after Dense(K, 'softmax') for several classes",
+                    hint=f"for several classes: Dense({len(found)}, 'softmax') as the last layer",
                 )
             return Labels("binary", found)
         values = examples(array, "Y")
         if values.min() < 0 or values.max() > 1:
+            several = one_each and array.dtype.kind in "iu" and len(_classes(array)) < 0.1 * len(array)
             raise DataError(
                 f"{loss.name} takes labels between 0 and 1",
                 given=f"from {values.min():.6g} to {values.max():.6g}",
-                hint="for numbers of any size use squared_error after a linear layer",
+                hint=f"for {len(_classes(array))} classes: Dense({len(_classes(array))}, 'softmax') as the last layer"
+                if several
+                else "for numbers of any size use squared_error after a linear layer",
             )
         return Labels("binary")
     values = examples(array, "Y")
