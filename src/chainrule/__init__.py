@@ -15,7 +15,9 @@ from chainrule.graph import Dim, Graph, Node
 from chainrule.nn import (
     Activation,
     Dense,
+    Dropout,
     Flatten,
+    GaussianNoise,
     Layer,
     Model,
     ParametricReLU,
@@ -39,6 +41,8 @@ from chainrule.ops import (
     argmax,
     argmin,
     broadcast_to,
+    by_phase,
+    carry,
     cast,
     clip,
     concatenate,
@@ -48,6 +52,7 @@ from chainrule.ops import (
     distribution,
     divide,
     dot,
+    draw,
     einsum,
     elu,
     equal,
@@ -133,6 +138,7 @@ from chainrule.optimize import (
 from chainrule.train import (
     EarlyStopping,
     History,
+    Objective,
     Run,
     TableRun,
     Trainer,
@@ -143,7 +149,7 @@ from chainrule.train import (
     load,
     load_table,
 )
-from chainrule.verbs import check_gradient, compile, directional, evaluate, gradient, simplify
+from chainrule.verbs import check_gradient, compile, directional, evaluate, gradient, in_training, simplify
 
 __version__ = "0.1.0"
 
@@ -157,9 +163,11 @@ __all__ = [
     "CosineDecay",
     "Dense",
     "Dim",
+    "Dropout",
     "EarlyStopping",
     "ExponentialDecay",
     "Flatten",
+    "GaussianNoise",
     "GradientDescent",
     "Graph",
     "History",
@@ -169,6 +177,7 @@ __all__ = [
     "Momentum",
     "Nesterov",
     "Node",
+    "Objective",
     "OneCycle",
     "ParametricReLU",
     "RMSprop",
@@ -187,6 +196,8 @@ __all__ = [
     "argmin",
     "binary_cross_entropy",
     "broadcast_to",
+    "by_phase",
+    "carry",
     "cast",
     "categorical_cross_entropy",
     "check_gradient",
@@ -201,6 +212,7 @@ __all__ = [
     "distribution",
     "divide",
     "dot",
+    "draw",
     "einsum",
     "elu",
     "equal",
@@ -228,6 +240,7 @@ __all__ = [
     "hessian_vector",
     "hinge",
     "huber",
+    "in_training",
     "input",
     "jacobian",
     "kl_divergence",

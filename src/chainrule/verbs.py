@@ -17,11 +17,11 @@ from chainrule.engine import interpret
 from chainrule.engine.program import check_mapping
 from chainrule.errors import DerivativeError, GraphError
 from chainrule.graph.dim import show
-from chainrule.graph.graph import Graph
+from chainrule.graph.graph import LEAVES, Graph
 from chainrule.graph.node import Node, Scope, ancestors, deriving, describe
 from chainrule.notation import unique_names
 from chainrule.ops import mark
-from chainrule.rewrite import Rewriter, Rewriting, rewrite
+from chainrule.rewrite import Rewriter, Rewriting, in_phase, rewrite
 
 if TYPE_CHECKING:
     from chainrule.engine.xla import Compiled
@@ -80,6 +80,9 @@ def derive(output: Node, wrt: Sequence[Node], labels: Mapping[Node, Label] | Non
     with dZ = 2 (Z − Y) it is dW = 1/m xᵀ dZ.
     """
     check_differentiable(output, wrt)
+    phase = in_phase([output], training=False)
+    (output,), wrt = phase.outputs, [phase.table.get(n, n) for n in wrt]
+    labels = {phase.table.get(n, n): label for n, label in (labels or {}).items()}
     marked = _marked([output], wrt)
     rewriter = Rewriter()
     stable = rewriter.normal_form(marked[output])
@@ -215,6 +218,19 @@ def simplify(formula: Node | Sequence[Node]) -> Rewriting:
     return rewrite(as_nodes(formula, "a formula"))
 
 
+@overload
+def in_training(formulas: Node) -> Node: ...
+@overload
+def in_training(formulas: Sequence[Node]) -> list[Node]: ...
+def in_training(formulas: Node | Sequence[Node]) -> Node | list[Node]:
+    """A formula as it is while the network trains: with dropout's masks, with the statistics of the batch.
+
+    Everything else (:func:`evaluate`, :func:`compile`, :func:`gradient`) reads a formula as it predicts.
+    """
+    found = in_phase(as_nodes(formulas, "a formula"), training=True).outputs
+    return found[0] if isinstance(formulas, Node) else list(found)
+
+
 def evaluate(
     outputs: Node | Sequence[Node],
     feeds: Feeds | None = None,
@@ -222,6 +238,8 @@ def evaluate(
     dtype: Any = None,
     sizes: Mapping[str, int] | None = None,
     as_written: bool = False,
+    seed: int = 0,
+    step: int = 0,
 ) -> Any:
     """The numbers behind formulas, in NumPy.
 
@@ -232,6 +250,7 @@ def evaluate(
             float64 where there is none.
         sizes: numbers for named sizes that no fed array tells: ``{"m": 5}``.
         as_written: compute the formula as it stands, without its stable form.
+        seed, step: choose the numbers of draws.
 
     Returns:
         An array, or a list of them.
@@ -247,9 +266,9 @@ def evaluate(
     fed_inside = any(isinstance(k, Node) and k.inputs for k in feeds)
     if not as_written and not fed_inside:
         nodes = rewrite(nodes).outputs
-    used = set(Graph(nodes).leaves())
+    used = set(Graph(nodes).leaves(*LEAVES, "draw"))
     known = {k: v for k, v in feeds.items() if not isinstance(k, Node) or k in used or k.inputs}
-    values = interpret(nodes, known | _for_sizes(feeds, known), dtype, sizes)
+    values = interpret(nodes, known | _for_sizes(feeds, known), dtype, sizes, (seed % 2**32, step))
     found = [np.asarray(values[n]) for n in nodes]
     return found[0] if isinstance(outputs, Node) else found
 

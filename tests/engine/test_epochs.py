@@ -8,7 +8,7 @@ import pytest
 import chainrule as cr
 from chainrule.engine import interpret
 from chainrule.engine.xla import Epochs, epochs
-from chainrule.engine.xla.epochs import NOT_FINITE, RUNNING, STOPPED_EARLY, Plan
+from chainrule.engine.xla.epochs import NOT_FINITE, RUNNING, STOPPED_EARLY, Plan, Turn
 from chainrule.ops import state
 
 ROWS, EPOCHS = 10, 5
@@ -30,7 +30,9 @@ WATCHED = (W, DW, J, T)
 
 
 def plan(batch=4, **changes):
-    usual = {"carry": NEXT, "examples": (X, Y), "outputs": (J, HITS), "validation": (), "totals": False}
+    turn = {"carry": NEXT, "outputs": (J, HITS), "watched": ()}
+    turn |= {k: changes.pop(k) for k in turn if k in changes}
+    usual = {"turns": (Turn(**turn),), "examples": (X, Y), "validation": (), "totals": False}
     return Plan(**usual | {"constants": {ALPHA: 0.5}, "batch_size": batch} | changes)
 
 

@@ -10,7 +10,7 @@ import pytest
 import chainrule as cr
 from chainrule.engine import interpret
 from chainrule.engine.xla import Epochs
-from chainrule.engine.xla.epochs import Plan
+from chainrule.engine.xla.epochs import Plan, Turn
 from chainrule.errors import ConfigurationError
 from chainrule.optimize import OPTIMIZERS, CosineDecay, WarmUp, optimizer, update
 
@@ -148,9 +148,8 @@ class Problem:
         cost = (1 - x) ** 2 + 100 * (y - x**2) ** 2 + cr.sum(BENDS * (self.u - CENTRE) ** 2)
         moved = update(rule, dict(zip([self.w, self.u], cr.gradient(cost, [self.w, self.u]), strict=True)))
         plan = Plan(
-            carry={**moved.parameters, **moved.states},
+            turns=(Turn({**moved.parameters, **moved.states}, (cost,)),),
             examples=(cr.input("row", ("m",)),),
-            outputs=(cost,),
             validation=(),
             totals=False,
             constants={},

@@ -272,6 +272,12 @@ def change(folder, **entries):
     file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | entries), "utf-8")
 
 
+def change_optimizer(folder, **settings):
+    described = json.loads((folder / "model.json").read_text("utf-8"))
+    described["objectives"][0]["optimizer"] = settings
+    change(folder, **described)
+
+
 def flip_a_byte(folder):
     content = bytearray((folder / "weights.safetensors").read_bytes())
     content[-1] ^= 1
@@ -308,8 +314,8 @@ def with_an_unknown_op(folder):
         (lambda f: (f / "model.json").write_bytes(b"\xff\xfe"), "model.json cannot be read"),
         (lambda f: change(f, graph=None), "model.json cannot be read.*edited by hand"),
         (lambda f: change(f, labels={}), "model.json cannot be read.*kind"),
-        (lambda f: change(f, optimizer={"name": "Magic"}), "not part of chainrule.*Magic"),
-        (lambda f: change(f, optimizer={"name": "Adam", "magic": 1}), "model.json cannot be read.*magic"),
+        (lambda f: change_optimizer(f, name="Magic"), "not part of chainrule.*Magic"),
+        (lambda f: change_optimizer(f, name="Adam", magic=1), "model.json cannot be read.*magic"),
         (lambda f: (f / "history.csv").write_text("epoch,loss\n1,zero\n"), "cannot be read.*zero"),
         (of_another_network, r"does not belong to model.json.*\(m|W1"),
         (with_an_unknown_op, "os.system"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.engine.draws import Key, sample
 from chainrule.errors import DataError, DTypeError, GraphError, near
 from chainrule.graph.dim import Dim, as_size, bind, resolve
 from chainrule.graph.graph import LEAVES, Graph
@@ -17,6 +18,8 @@ from chainrule.graph.op import FLOATS, is_float
 
 Feeds = Mapping[Any, Any]
 FLOAT_DTYPES = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
+FIRST: Key = (0, 0)
+"""The key of draws where nobody chose another: seed 0, step 0."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,22 @@ def check_mapping(value: object, what: str = "numbers are", to: str = "numbers")
 
 
 class Program:
-    """Outputs and everything they need, ready to be run again and again in either engine."""
+    """Outputs and everything they need, ready to be run again and again in either engine.
 
-    def __init__(self, outputs: Iterable[Node]) -> None:
+    Args:
+        outputs: what to compute.
+        draws: the draws of the whole that this is a part of, so that each has the same numbers in all parts.
+    """
+
+    def __init__(self, outputs: Iterable[Node], draws: Sequence[Node] | None = None) -> None:
         self.graph = Graph(outputs)
         self.outputs = self.graph.outputs
+        self.draws = draws_of(self.graph) if draws is None else tuple(draws)
 
     @cached_property
     def leaves(self) -> tuple[Node, ...]:
-        """The nodes that numbers are fed to."""
-        return self.graph.leaves()
+        """The nodes that numbers are fed to, or may be."""
+        return self.graph.leaves(*LEAVES, "draw")
 
     @cached_property
     def has_float64(self) -> bool:
@@ -120,13 +129,24 @@ class Program:
             return self.graph.nodes
         return ancestors(*self.outputs, stop=fed.__contains__)
 
-    def run(self, xp: Any, fed: Mapping[Node, Any], kinds: Kinds, sizes: Mapping[str, int]) -> dict[Node, Any]:
-        """Compute every node that is not fed, with the functions of the array namespace ``xp``."""
+    def run(
+        self, xp: Any, fed: Mapping[Node, Any], kinds: Kinds, sizes: Mapping[str, int], key: Key = FIRST
+    ) -> dict[Node, Any]:
+        """Compute every node that is not fed, with the functions of the array namespace ``xp``, draws under a key."""
         values: dict[Node, Any] = dict(fed)
         for node in self.order(fed):
-            if node not in values:
+            if node in values:
+                continue
+            if node.op.name == "draw":
+                values[node] = sample(xp, node, self.draws.index(node), key, kinds.of(node.dtype), sizes)
+            else:
                 values[node] = apply(xp, node, [values[i] for i in node.inputs], kinds, sizes)
         return values
+
+
+def draws_of(graph: Graph) -> tuple[Node, ...]:
+    """The draws of a graph in the order in which they were made: their place is part of what they draw."""
+    return tuple(sorted(graph.leaves("draw"), key=lambda n: int(n.attrs["stream"])))
 
 
 def apply(xp: Any, node: Node, operands: Sequence[Any], kinds: Kinds, sizes: Mapping[str, int]) -> Any:

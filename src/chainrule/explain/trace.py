@@ -16,6 +16,8 @@ import numpy as np
 
 from chainrule.calculus import Edge, pull, push, reverse
 from chainrule.engine import interpret
+from chainrule.engine.draws import Key
+from chainrule.engine.program import FIRST
 from chainrule.errors import GraphError, near
 from chainrule.explain.numbers import aligned, brief, number
 from chainrule.graph.graph import Graph
@@ -26,6 +28,7 @@ from chainrule.ops import input as input_
 from chainrule.rewrite import rewrite
 from chainrule.train import Run
 from chainrule.train.run import READINGS, inputs_of
+from chainrule.train.step import StepGraph
 
 Array = np.ndarray[Any, Any]
 MOST_ROWS = 80
@@ -105,26 +108,39 @@ class Passage:
         return "\n".join(lines)
 
 
-def trace_run(run: Run, X: Any, Y: Any, *, as_written: bool = True) -> Trace:
+def trace_run(run: Run, X: Any, Y: Any = None, *, as_written: bool = True, objective: str | None = None) -> Trace:
     """The trace of one training step of a run: one example and its label, or a batch of them.
 
     Args:
         run: the run, whose parameters are used.
         X: an example, or several in rows.
-        Y: its label, or theirs.
+        Y: its label, or theirs; None where the cost compares with none.
         as_written: as in :func:`trace`.
+        objective: the name of the cost, where several take turns; the first by default.
     """
-    step = run.step
-    single = np.ndim(Y) == 0 or (len(step.model.inputs) == 1 and np.ndim(X) == step.model.inputs[0].ndim - 1)
-    if single:
+    step, inputs = _step_of(run, objective), run.model.inputs
+    if (Y is not None and np.ndim(Y) == 0) or (len(inputs) == 1 and np.ndim(X) == inputs[0].ndim - 1):
         X = {k: np.asarray(v)[None] for k, v in X.items()} if isinstance(X, Mapping) else np.asarray(X)[None]
-        Y = np.asarray(Y)[None]
-    feeds = dict(zip(step.model.inputs, inputs_of(step.model, X), strict=True)) | run.values
-    feeds[step.labels] = run.labels.encode(Y, step.model.output)
+        Y = None if Y is None else np.asarray(Y)[None]
+    feeds: dict[Node, Any] = dict(zip(inputs, inputs_of(run.model, X), strict=True)) | run.values
+    rows = len(feeds[inputs[0]])
+    if step.labels is not None:
+        feeds[step.labels] = run.labels.encode(Y, run.model.output)
     if step.weights is not None:
-        feeds[step.weights] = np.ones(len(feeds[step.labels]))
-    leaves = [n for n in (*step.model.inputs, *step.model.parameters) if is_float(n.dtype)]
-    return trace(step.written_cost, feeds, wrt=leaves, as_written=as_written, dtype=run.settings.get("dtype"))
+        feeds[step.weights] = np.ones(rows)
+    feeds = {n: feeds[n] for n in Graph(step.written_cost).leaves() if n in feeds}
+    leaves = [n for n in (*inputs, *step.parameters) if is_float(n.dtype)]
+    dtype, seed = run.settings.get("dtype"), run.settings.get("seed", 0)
+    return trace(step.written_cost, feeds, wrt=leaves, as_written=as_written, dtype=dtype, seed=seed)
+
+
+def _step_of(run: Run, objective: str | None) -> StepGraph:
+    names = [step.loss.name for step in run.steps]
+    if objective is None:
+        return run.step
+    if objective not in names:
+        raise GraphError("the run has no such objective", given=repr(objective), expected=", ".join(names))
+    return run.steps[names.index(objective)]
 
 
 def trace(
@@ -134,6 +150,8 @@ def trace(
     wrt: Sequence[Node] | None = None,
     as_written: bool = True,
     dtype: Any = None,
+    seed: int = 0,
+    step: int = 0,
 ) -> Trace:
     """Forward and backward of ``output``, node by node, with every number kept.
 
@@ -144,6 +162,7 @@ def trace(
         as_written: trace the formula as it stands; False traces its stable and simple form, which is what
             :func:`chainrule.compile` and training run.
         dtype: the working precision; that of the numbers fed by default.
+        seed, step: choose the numbers of draws.
 
     Errors: missing numbers, an output that is not a single number.
 
@@ -157,7 +176,7 @@ def trace(
     """
     if not as_written:
         (output,) = rewrite([output]).outputs
-    return Trace(output, feeds, wrt, dtype)
+    return Trace(output, feeds, wrt, dtype, (seed % 2**32, step))
 
 
 class Trace:
@@ -169,13 +188,15 @@ class Trace:
         edges: every edge in the order of the backward pass, a :class:`Passage` each.
     """
 
-    def __init__(self, output: Node, feeds: Mapping[Any, Any], wrt: Sequence[Node] | None, dtype: Any) -> None:
+    def __init__(
+        self, output: Node, feeds: Mapping[Any, Any], wrt: Sequence[Node] | None, dtype: Any, key: Key = FIRST
+    ) -> None:
         self.output = output
         graph = Graph(output)
         leaves = [n for n in graph.leaves() if is_float(n.dtype)] if wrt is None else list(wrt)
         back = reverse(output, leaves)
         found = [n for e in back.edges for n in (e.upstream, e.local, e.downstream) if n is not None]
-        values = interpret([*graph, *back.adjoints.values(), *found], feeds, dtype)
+        values = interpret([*graph, *back.adjoints.values(), *found], feeds, dtype, key=key)
         self._values = {n: np.asarray(v) for n, v in values.items()}
         self._names = _names(graph)
         errors = _errors(back.edges, self._values)

@@ -9,6 +9,7 @@ from chainrule.errors import GraphError
 from chainrule.graph.node import Node, ancestors, describe
 
 LEAVES = ("input", "parameter", "state")
+"""The leaves that numbers are fed to. A ``draw`` may be fed as well; else the engine fills it."""
 
 
 class Graph:

@@ -31,6 +31,7 @@ from chainrule.nn.losses import (
     sum_of_squared_residuals,
 )
 from chainrule.nn.model import Model, Sequential, as_model
+from chainrule.nn.noise import Dropout, GaussianNoise
 
 __all__ = [
     "ACTIVATIONS",
@@ -39,7 +40,9 @@ __all__ = [
     "Activation",
     "Constant",
     "Dense",
+    "Dropout",
     "Flatten",
+    "GaussianNoise",
     "Initializer",
     "Layer",
     "Loss",

@@ -14,6 +14,7 @@ from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, ancestors
 from chainrule.nn.layer import Layer
 from chainrule.ops import input as input_
+from chainrule.rewrite import in_phase
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +60,20 @@ class Model:
         node: Node = self.outputs[0]
         return node
 
+    @cached_property
+    def training(self) -> Model:
+        """The network as it is while it trains: with dropout's masks, with the statistics of the batch."""
+        return Model(self.inputs, in_phase(self.outputs, training=True).outputs)
+
     @property
     def parameters(self) -> tuple[Node, ...]:
         """What is learned, in the order of the computation."""
         return self.graph.parameters
+
+    @property
+    def states(self) -> tuple[Node, ...]:
+        """What a step hands on beside the parameters: running means and variances."""
+        return self.graph.leaves("state")
 
     @property
     def parameter_count(self) -> int:

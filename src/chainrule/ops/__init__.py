@@ -58,6 +58,8 @@ from chainrule.ops.indexing import distribution, gather, one_hot
 from chainrule.ops.leaves import MARK as mark
 from chainrule.ops.leaves import STOP_GRADIENT as stop_gradient
 from chainrule.ops.leaves import constant, eye, input, parameter, size, state
+from chainrule.ops.phases import by_phase, carry
+from chainrule.ops.randomness import draw
 from chainrule.ops.reductions import argmax, argmin, cumsum, logsumexp, max, mean, min, prod, sum
 from chainrule.ops.shaping import (
     broadcast_to,
@@ -76,6 +78,8 @@ __all__ = [
     "argmax",
     "argmin",
     "broadcast_to",
+    "by_phase",
+    "carry",
     "cast",
     "clip",
     "concatenate",
@@ -85,6 +89,7 @@ __all__ = [
     "distribution",
     "divide",
     "dot",
+    "draw",
     "einsum",
     "elu",
     "equal",

@@ -76,6 +76,7 @@ def _leaf(name: str, doc: str) -> Op:
 INPUT = _leaf("input", "Numbers that are fed: examples and labels.")
 PARAMETER = _leaf("parameter", "Numbers that are learned.")
 STATE = _leaf("state", "Numbers that a training step hands to the next one.")
+DRAW = _leaf("draw", "Random numbers, filled in by the engine: from the seed, the step, and which draw it is.")
 
 
 def check_dtype(dtype: Any) -> str:

@@ -4,6 +4,19 @@
 from chainrule.rewrite import stabilise  # isort: skip
 from chainrule.rewrite import simplify  # isort: skip
 from chainrule.rewrite import collect  # isort: skip
+from chainrule.rewrite.phases import Phase, in_phase
 from chainrule.rewrite.rewriter import RULES, Rewriter, Rewriting, Rule, Step, rewrite
 
-__all__ = ["RULES", "Rewriter", "Rewriting", "Rule", "Step", "collect", "rewrite", "simplify", "stabilise"]
+__all__ = [
+    "RULES",
+    "Phase",
+    "Rewriter",
+    "Rewriting",
+    "Rule",
+    "Step",
+    "collect",
+    "in_phase",
+    "rewrite",
+    "simplify",
+    "stabilise",
+]

@@ -4,6 +4,7 @@ from chainrule.train.files import load, save
 from chainrule.train.fit import EarlyStopping, Trainer, TrainingWarning, fit
 from chainrule.train.formulas import formulas
 from chainrule.train.history import History
+from chainrule.train.objective import Objective
 from chainrule.train.run import Run
 from chainrule.train.step import StepGraph, step_graph
 from chainrule.train.table import TableRun, fit_table, load_table
@@ -11,6 +12,7 @@ from chainrule.train.table import TableRun, fit_table, load_table
 __all__ = [
     "EarlyStopping",
     "History",
+    "Objective",
     "Run",
     "StepGraph",
     "TableRun",

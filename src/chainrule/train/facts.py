@@ -12,17 +12,17 @@ MOST_COLUMNS = 5000
 """Of more columns than this, only the first are looked at one by one."""
 
 
-def facts_of(arrays: Sequence[Array], labels: Array, loss: str) -> dict[str, Any]:
+def facts_of(arrays: Sequence[Array], labels: Array | None, loss: str) -> dict[str, Any]:
     """Facts about the training examples, as plain data.
 
     Returns:
         rows, columns; mean and spread of each column; constant: pairs of a column and its value; duplicates: pairs of
         equal columns of more than two values; alone: for the two columns that tell most of the labels, the column and
         the share of their variance that it explains alone; counts: of the classes; lowest, highest: of labels that
-        are numbers; baseline: the cost of the best constant prediction, or None.
+        are numbers; baseline: the cost of the best constant prediction, or None. Of labels that there are not, nothing.
     """
     tables = [a.reshape(len(a), -1)[:, :MOST_COLUMNS] for a in arrays if a.dtype.kind in "biuf"]
-    table = np.concatenate(tables, axis=1).astype(np.float64) if tables else np.zeros((len(labels), 0))
+    table = np.concatenate(tables, axis=1).astype(np.float64) if tables else np.zeros((len(arrays[0]), 0))
     mean, spread = table.mean(axis=0), table.std(axis=0)
     flat = np.ptp(table, axis=0) == 0
     columns: dict[bytes, int] = {}
@@ -33,10 +33,6 @@ def facts_of(arrays: Sequence[Array], labels: Array, loss: str) -> dict[str, Any
         first = columns.setdefault(table[:, k].tobytes(), int(k))
         if first != k:
             duplicates.append([first, int(k)])
-    codes = _codes(labels)
-    told = _explained(table, codes) if codes is not None else _correlation(table, labels)
-    best = [int(k) for k in np.argsort(-told)[:2]]
-    counts = np.bincount(codes).tolist() if codes is not None else []
     return {
         "rows": len(table),
         "columns": table.shape[1],
@@ -44,6 +40,18 @@ def facts_of(arrays: Sequence[Array], labels: Array, loss: str) -> dict[str, Any
         "spread": spread.tolist(),
         "constant": [[int(k), float(table[0, k])] for k in np.flatnonzero(flat)] if len(table) else [],
         "duplicates": duplicates,
+        **_facts_of_labels(table, labels, loss),
+    }
+
+
+def _facts_of_labels(table: Array, labels: Array | None, loss: str) -> dict[str, Any]:
+    if labels is None:
+        return {"alone": [], "counts": [], "lowest": None, "highest": None, "baseline": None}
+    codes = _codes(labels)
+    told = _explained(table, codes) if codes is not None else _correlation(table, labels)
+    best = [int(k) for k in np.argsort(-told)[:2]]
+    counts = np.bincount(codes).tolist() if codes is not None else []
+    return {
         "alone": [[k, float(told[k])] for k in best],
         "counts": counts,
         "lowest": float(labels.min()),

@@ -20,20 +20,24 @@ import numpy as np
 
 from chainrule.errors import ChainruleError, RunError
 from chainrule.graph.dim import show
+from chainrule.graph.graph import Graph
+from chainrule.graph.node import Node
 from chainrule.graph.serialize import from_data, to_data
 from chainrule.nn import LOSSES, Loss, Model
 from chainrule.nn.metrics import METRICS
 from chainrule.optimize import OPTIMIZERS, Optimizer, Schedule, schedules
 from chainrule.train.first_bad import BadNumber
-from chainrule.train.formulas import step_formulas
 from chainrule.train.history import History
 from chainrule.train.labels import Labels
+from chainrule.train.objective import chosen_parameters
 from chainrule.train.run import Run
-from chainrule.train.step import step_graph
+from chainrule.train.step import StepGraph, step_graph
 from chainrule.train.watch import Watched
 
 FORMAT = 1
 """The version of the folder's format; a reader refuses newer ones."""
+STATE = "state "
+"""Stands before the names of what is no parameter: running means and variances."""
 MODEL, WEIGHTS, HISTORY, WATCHED = "model.json", "weights.safetensors", "history.csv", "watched.safetensors"
 
 
@@ -101,7 +105,8 @@ def place_of(folder: str | Path) -> Path:
 def _write(run: Run, folder: Path) -> None:
     from safetensors.numpy import save as to_bytes
 
-    weights = to_bytes({k: np.ascontiguousarray(v) for k, v in run.parameters.items()})
+    arrays = dict(run.parameters) | {f"{STATE}{k}": v for k, v in run.states.items()}
+    weights = to_bytes({k: np.ascontiguousarray(v) for k, v in arrays.items()})
     (folder / WEIGHTS).write_bytes(weights)
     files = {WEIGHTS: hashlib.sha256(weights).hexdigest()}
     watched = run.watched
@@ -113,10 +118,9 @@ def _write(run: Run, folder: Path) -> None:
     described = {
         "format": FORMAT,
         "made by": "chainrule",
-        "formulas": str(step_formulas(step)).split("\n"),
+        "formulas": str(run.formulas()).split("\n"),
         "settings": dict(run.settings),
-        "loss": {k: getattr(step.loss, k) for k in ("name", "labels", "output", "logits")},
-        "optimizer": _describe(step.optimizer),
+        "objectives": [_objective(s, step) for s in run.steps],
         "metrics": [name for name in step.metrics if name in METRICS],
         "labels": {"kind": run.labels.kind, "classes": list(run.labels.classes)},
         "weighted": step.weights is not None,
@@ -131,12 +135,29 @@ def _write(run: Run, folder: Path) -> None:
         else {k: getattr(watched, k) for k in ("keys", "every", "steps_per_epoch", "facts")},
         "sha256": files,
         "inputs": [str(n.name) for n in step.model.inputs],
-        "graph": to_data([step.model.output, step.losses, step.labels, *step.model.inputs]),
+        "outputs": len(step.model.outputs),
+        "graph": to_data(
+            [
+                *step.model.outputs,
+                *(s.losses for s in run.steps),
+                *([step.labels] if step.labels is not None else []),
+                *step.model.inputs,
+            ]
+        ),
     }
     (folder / MODEL).write_text(json.dumps(described, indent=1, ensure_ascii=False), encoding="utf-8")
     rows = [",".join(["epoch", *run.history.columns])]
     rows += [",".join([str(i + 1), *(repr(float(v)) for v in row)]) for i, row in enumerate(run.history.table)]
     (folder / HISTORY).write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def _objective(step: StepGraph, first: StepGraph) -> dict[str, Any]:
+    """A step by its loss, the names of the parameters that it changes, and its optimizer."""
+    return {
+        **{k: getattr(step.loss, k) for k in ("name", "labels", "output", "logits")},
+        "learned": [first.names[p].text for p in step.learned],
+        "optimizer": _describe(step.optimizer),
+    }
 
 
 def _describe(value: Any) -> Any:
@@ -171,23 +192,12 @@ def load(folder: str | Path) -> Run:
     if not path.is_dir():
         raise RunError("there is no such run", given=str(path), expected=f"a folder with {MODEL}")
     described = _read_json(path)
-    weights = _read_arrays(path / WEIGHTS, described)
+    arrays = _read_arrays(path / WEIGHTS, described)
+    states = {k.removeprefix(STATE): v for k, v in arrays.items() if k.startswith(STATE)}
+    weights = {k: v for k, v in arrays.items() if not k.startswith(STATE)}
     try:
-        output, losses, labels, *inputs = from_data(described["graph"])
-        loss = described["loss"]
-        known = replace(
-            LOSSES.get(loss["name"], Loss(loss["name"], _no_function, loss["labels"], loss["output"])),
-            logits=loss["logits"],
-        )
-        step = step_graph(
-            Model(inputs, output),
-            known,
-            _restore(described["optimizer"]),
-            labels,
-            losses=losses,
-            weighted=described["weighted"],
-            metrics=[(name, METRICS[name]) for name in described["metrics"]],
-        )
+        steps = _read_steps(described)
+        step = steps[0]
         noted = described["history"]
         history = History(*_read_history(path), noted["stopped"], noted["best_epoch"], noted["diverged"])
         kinds = Labels(described["labels"]["kind"], tuple(described["labels"]["classes"]))
@@ -203,15 +213,45 @@ def load(folder: str | Path) -> Run:
             where=path,
             hint="was it edited by hand?",
         ) from None
-    for name, node in step.parameter_names.items():
-        if name not in weights or weights[name].shape != node.shape:
+    _check_arrays(step.parameter_names, weights, path)
+    for s in steps:
+        _check_arrays(s.state_names, states, path)
+    return Run(steps, weights, history, kinds, settings, watched, bad, states)
+
+
+def _read_steps(described: Mapping[str, Any]) -> tuple[StepGraph, ...]:
+    """The training step, or those that take turns."""
+    nodes, objectives = from_data(described["graph"]), described["objectives"]
+    outputs, rest = nodes[: described["outputs"]], nodes[described["outputs"] :]
+    costs, rest = rest[: len(objectives)], rest[len(objectives) :]
+    labels, inputs = (rest[0], rest[1:]) if len(rest) > len(described["inputs"]) else (None, rest)
+    model, beside = Model(inputs, outputs), costs if len(costs) > 1 or labels is None else []
+    whole = Graph([*outputs, *costs])
+    return tuple(
+        step_graph(
+            model,
+            replace(LOSSES.get(o["name"], Loss(o["name"], _no_function, o["labels"], o["output"])), logits=o["logits"]),
+            _restore(o["optimizer"]),
+            labels,
+            losses=cost,
+            learned=chosen_parameters(o["learned"], whole, "learned"),
+            weighted=described["weighted"],
+            metrics=[(name, METRICS[name]) for name in described["metrics"]],
+            beside=beside,
+        )
+        for o, cost in zip(objectives, costs, strict=True)
+    )
+
+
+def _check_arrays(expected: Mapping[str, Node], found: Mapping[str, Any], path: Path) -> None:
+    for name, node in expected.items():
+        if name not in found or found[name].shape != node.shape:
             raise RunError(
                 f"{WEIGHTS} does not belong to {MODEL}",
-                given=f"{name} {show(weights[name].shape)}" if name in weights else f"no {name}",
+                given=f"{name} {show(found[name].shape)}" if name in found else f"no {name}",
                 expected=f"{name} {show(node.shape)}",
                 where=path,
             )
-    return Run(step, weights, history, kinds, settings, watched, bad)
 
 
 def _no_function(y_hat: Any, y: Any) -> Any:

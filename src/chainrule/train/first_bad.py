@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.engine import interpret
+from chainrule.engine.draws import Key
 from chainrule.graph.dim import show
 from chainrule.graph.node import Node, ancestors
 from chainrule.notation import write
@@ -68,6 +69,7 @@ def first_bad(
     feeds: Mapping[Node, Array],
     initial: Mapping[Node, Array],
     dtype: Any,
+    key: Key,
 ) -> BadNumber | None:
     """Interpret one step and find the first number that is not finite; None where NumPy finds none.
 
@@ -77,10 +79,10 @@ def first_bad(
         feeds: the numbers of all its leaves.
         initial: those with which the training began.
         dtype: the precision in which it ran.
+        key: the seed and the step that draws were filled from.
     """
-    outputs = (step.cost, *step.gradients.values(), *step.update.parameters.values(), *step.update.states.values())
-    outputs = (step.cost, *step.metrics.values()) if batch is None else (*outputs, *step.metrics.values())
-    values = interpret(outputs, feeds, dtype)
+    outputs = step.validation if batch is None else _everything(step)
+    values = interpret(outputs, feeds, dtype, key=key, draws=step.draws)
     source = _source(outputs, values)
     if source is None:
         return None
@@ -98,6 +100,18 @@ def first_bad(
         grown,
         _advice(step, source, [np.asarray(values[i]) for i in source.inputs], bool(grown)),
     )
+
+
+def updated(step: StepGraph, feeds: Mapping[Node, Array], dtype: Any, key: Key) -> dict[Node, Array]:
+    """What a step hands on, for the objective that has its turn next."""
+    new = {**step.update.parameters, **step.update.states, **step.carried}
+    values = interpret(new.values(), feeds, dtype, key=key, draws=step.draws)
+    return {leaf: values[node] for leaf, node in new.items()}
+
+
+def _everything(step: StepGraph) -> tuple[Node, ...]:
+    moved = (*step.update.parameters.values(), *step.update.states.values(), *step.carried.values())
+    return (step.cost, *step.gradients.values(), *moved, *step.metrics.values())
 
 
 def _made_from(node: Node, step: StepGraph) -> list[Node]:
@@ -136,7 +150,7 @@ def _at(operand: Any, result: Array, index: tuple[int, ...]) -> str:
 
 
 def _growth(step: StepGraph, feeds: Mapping[Node, Array], initial: Mapping[Node, Array]) -> str:
-    sizes = [(p, float(np.abs(initial[p]).max()), float(np.abs(feeds[p]).max())) for p in step.model.parameters]
+    sizes = [(p, float(np.abs(initial[p]).max()), float(np.abs(feeds[p]).max())) for p in step.learned]
     worst = max(sizes, key=lambda s: s[2] / (s[1] + 1e-3), default=None)
     if worst is None or not worst[2] > 100 * max(worst[1], 1.0):
         return ""

@@ -15,15 +15,17 @@ import numpy as np
 
 from chainrule.errors import ConfigurationError, DataError, ShapeError, near
 from chainrule.graph.dim import definite
+from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.nn import LOSSES, Loss, Model, as_model, initial_value
 from chainrule.nn import loss as loss_by_name
 from chainrule.nn.metrics import metric
 from chainrule.optimize import optimizer as optimizer_by_name
 from chainrule.train.facts import facts_of
-from chainrule.train.first_bad import BadNumber, first_bad
+from chainrule.train.first_bad import BadNumber, first_bad, updated
 from chainrule.train.history import History
-from chainrule.train.labels import example_weights, examples, read_labels
+from chainrule.train.labels import Labels, example_weights, examples, read_labels
+from chainrule.train.objective import Objective, as_loss, check_inputs, chosen_parameters, own_objectives
 from chainrule.train.progress import Progress
 from chainrule.train.run import Run, inputs_of
 from chainrule.train.step import StepGraph, labels_for, step_graph
@@ -60,19 +62,20 @@ class EarlyStopping:
 def fit(
     network: Any,
     X: Any,
-    Y: Any,
+    Y: Any = None,
     *,
     loss: Any = None,
     optimizer: Any = "adam",
     learning_rate: Any = None,
     epochs: int = 100,
     batch_size: int | None = 32,
-    validation_data: tuple[Any, Any] | None = None,
+    validation_data: Any = None,
     validation_split: float = 0.0,
     metrics: Sequence[Any] | None = None,
     early_stopping: EarlyStopping | int | None = None,
     sample_weight: Any = None,
     class_weight: Any = None,
+    frozen: Any = (),
     shuffle: bool = True,
     callbacks: Sequence[Callback] = (),
     watch: Any = None,
@@ -87,20 +90,23 @@ def fit(
         network: a :class:`Sequential`, a :class:`Model`, a node, a function from node to node, or a
             :class:`Run` to go on from.
         X: examples in rows.
-        Y: a label for each: numbers, class names or class numbers, one-hot rows.
+        Y: a label for each: numbers, class names or class numbers, one-hot rows. None where the loss is a formula.
         loss: by name, or a function ``(y_hat, y) → node``; by default the one that belongs to the last
-            activation: binary cross-entropy after sigmoid, categorical after softmax, squared error otherwise.
+            activation: binary cross-entropy after sigmoid, categorical after softmax, squared error otherwise. Or a
+            formula of the network's own quantities, whose labels, if it has any, are inputs of the network; or an
+            :class:`Objective`, or several that take turns.
         optimizer: by name or as an object, such as ``cr.Adam(0.001)``.
         learning_rate: α, for an optimizer given by name.
         epochs: how often every example is seen.
         batch_size: examples per step; None for all at once (whole batch), 1 for one at a time.
-        validation_data: ``(X, Y)`` of your own to validate on after every epoch.
+        validation_data: ``(X, Y)`` of your own to validate on after every epoch; X alone where there are no labels.
         validation_split: or the share of the examples, drawn at random, to hold out for it. In validation every
             example counts the same, whatever the weights.
         metrics: names or functions ``(y_hat, y) → node``; accuracy for classes by default.
         early_stopping: an :class:`EarlyStopping`, or its patience in epochs.
         sample_weight: a weight for each example; they are scaled to a mean of 1.
         class_weight: a mapping from label to weight, or ``"balanced"``.
+        frozen: layers, parameters or their names that stay as they are.
         shuffle: a new random order in every epoch.
         callbacks: functions called after every epoch with the run so far; one that returns True ends it.
         watch: what to sample while it trains, for ``run.watched``: True for what a diagnosis needs, names and groups
@@ -141,6 +147,7 @@ def fit(
         early_stopping=stopping,
         sample_weight=sample_weight,
         class_weight=class_weight,
+        frozen=frozen,
         shuffle=shuffle,
         watch=watch,
         every=every,
@@ -183,58 +190,72 @@ class Trainer:
         self,
         network: Any,
         X: Any,
-        Y: Any,
+        Y: Any = None,
         *,
         loss: Any = None,
         optimizer: Any = "adam",
         learning_rate: Any = None,
         batch_size: int | None = 32,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: Any = None,
         validation_split: float = 0.0,
         metrics: Sequence[Any] | None = None,
         early_stopping: EarlyStopping | None = None,
         sample_weight: Any = None,
         class_weight: Any = None,
+        frozen: Any = (),
         shuffle: bool = True,
         watch: Any = None,
         every: int = 1,
         seed: int = 0,
         dtype: Any = "float32",
     ) -> None:
-        start = network.parameters if isinstance(network, Run) else None
+        start = network if isinstance(network, Run) else None
         model = _model_of(network, X)
-        chosen = default_loss(model) if loss is None else loss_by_name(loss)
-        rule = optimizer_by_name(optimizer, learning_rate)
+        own = own_objectives(loss, optimizer, learning_rate)
         arrays = inputs_of(model, X)
-        self.labels = read_labels(Y, model.output, chosen)
-        codes = self.labels.encode(Y, model.output)
-        if len(codes) != len(arrays[0]):
-            raise ShapeError(
-                "examples and labels differ in number",
-                given=f"{len(arrays[0])} examples, {len(codes)} labels",
-                expected="a label for every example",
-                hint="examples are rows: X has the shape (m, features), Y (m,) or (m, outputs)",
+        if own:
+            self.steps, codes, weights = self._own_steps(model, own, Y, frozen, metrics, sample_weight, class_weight)
+        else:
+            chosen = default_loss(model) if loss is None else loss_by_name(loss)
+            rule = optimizer_by_name(optimizer, learning_rate)
+            self.labels = read_labels(Y, model.output, chosen)
+            codes = self.labels.encode(Y, model.output)
+            if len(codes) != len(arrays[0]):
+                raise ShapeError(
+                    "examples and labels differ in number",
+                    given=f"{len(arrays[0])} examples, {len(codes)} labels",
+                    expected="a label for every example",
+                    hint="examples are rows: X has the shape (m, features), Y (m,) or (m, outputs)",
+                )
+            weights = example_weights(self.labels, codes, sample_weight, class_weight)
+            if metrics is None:
+                metrics = ["accuracy"] if self.labels.kind in ("classes", "binary", "rows") else []
+            labels = labels_for(model.output, chosen, self.labels.whole)
+            self.steps = (
+                step_graph(
+                    model,
+                    chosen,
+                    rule,
+                    labels,
+                    learned=_learned(model.graph, frozen),
+                    weighted=weights is not None,
+                    metrics=[metric(m) for m in metrics],
+                ),
             )
-        weights = example_weights(self.labels, codes, sample_weight, class_weight)
-        if metrics is None:
-            metrics = ["accuracy"] if self.labels.kind in ("classes", "binary", "rows") else []
-        labels = labels_for(model.output, chosen, self.labels.whole)
-        self.step: StepGraph = step_graph(
-            model, chosen, rule, labels, weighted=weights is not None, metrics=[metric(m) for m in metrics]
-        )
+        self.step: StepGraph = self.steps[0]
         self.seed = int(seed)
         self.shuffle = shuffle
         held_out = self._validation(arrays, codes, weights, validation_data, validation_split)
         training, validation = held_out
         self.rows = len(training[0])
         batch = self.rows if batch_size is None else min(_at_least_one(batch_size, "batch_size"), self.rows)
-        columns = ["loss", *self.step.metrics]
+        columns = ["loss", *self.step.metrics] if len(self.steps) == 1 else [s.loss.name for s in self.steps]
         if validation:
             columns += [f"validation_{c}" for c in columns]
         self.history = History(columns)
         self.settings = {
-            "loss": chosen.name,
-            "optimizer": repr(rule),
+            "loss": ", ".join(s.loss.name for s in self.steps),
+            "optimizer": ", ".join(repr(s.optimizer) for s in self.steps),
             "batch_size": batch,
             "rows": self.rows,
             "validation_rows": len(validation[0]) if validation else 0,
@@ -245,22 +266,72 @@ class Trainer:
         self.early_stopping = early_stopping
         self.first_bad: BadNumber | None = None
         self._watch = Watch() if watch is None or watch is False else read_watch(self.step, watch, every)
-        self._facts = facts_of(training[: len(arrays)], training[len(arrays)], chosen.name) if self._watch.nodes else {}
+        self._facts = {}
+        if self._watch.nodes:
+            labelled = training[len(arrays)] if codes is not None else None
+            self._facts = facts_of(training[: len(arrays)], labelled, self.step.loss.name)
         self._initial = self._start(start)
         self._epochs = self._compile(training, validation, batch, columns, dtype)
         self.chunk = self._chunk(batch)
 
+    def _own_steps(
+        self,
+        model: Model,
+        objectives: Sequence[Objective],
+        Y: Any,
+        frozen: Any,
+        metrics: Any,
+        sample_weight: Any,
+        class_weight: Any,
+    ) -> tuple[tuple[StepGraph, ...], None, Array | None]:
+        """A step for each cost of the user's own; there are no labels."""
+        for given, what in ((Y, "Y"), (metrics, "metrics"), (class_weight, "class_weight")):
+            if given is not None:
+                raise ConfigurationError(
+                    f"{what} belongs to a loss that compares outputs with labels",
+                    given=f"{what} beside a loss that is a formula",
+                    hint="labels are inputs of the network here: cr.Model([x, y], output), X={'x': …, 'y': …}",
+                )
+        check_inputs(model, objectives)
+        self.labels = Labels("none")
+        weights = None
+        if sample_weight is not None:
+            weights = example_weights(self.labels, np.zeros(len(np.asarray(sample_weight))), sample_weight, None)
+        costs = [o.cost for o in objectives]
+        whole = Graph([*model.outputs, *costs])
+        free = _learned(whole, frozen)
+        steps = []
+        for o in objectives:
+            wanted = whole.parameters if o.parameters is None else chosen_parameters(o.parameters, whole, o.name)
+            steps.append(
+                step_graph(
+                    model,
+                    as_loss(o),
+                    optimizer_by_name(o.optimizer, o.learning_rate),
+                    None,
+                    losses=o.cost,
+                    learned=[p for p in wanted if p in free],
+                    weighted=weights is not None,
+                    beside=costs,
+                )
+            )
+        return tuple(steps), None, weights
+
     def _validation(
-        self, arrays: list[Array], codes: Array, weights: Array | None, data: Any, share: float
+        self, arrays: list[Array], codes: Array | None, weights: Array | None, data: Any, share: float
     ) -> tuple[list[Array], list[Array]]:
         extra = [weights] if weights is not None else []
-        everything = [*arrays, codes, *extra]
+        labels = [codes] if codes is not None else []
+        everything = [*arrays, *labels, *extra]
         if data is not None and share:
             raise ConfigurationError(
                 "validation_data and validation_split are two ways to say one thing",
                 given=f"validation_data and validation_split={share}",
                 expected="one of them",
             )
+        if data is not None and codes is None:
+            held = inputs_of(self.step.model, data)
+            return everything, held + [np.ones(len(held[0]))] * len(extra)
         if data is not None:
             if not isinstance(data, (tuple, list)) or len(data) != 2:
                 raise ConfigurationError("validation_data is a pair (X, Y)", given=type(data).__name__)
@@ -279,13 +350,13 @@ class Trainer:
             )
         if share == 0:
             return everything, []
-        rows = len(codes)
+        rows = len(arrays[0])
         count = max(1, round(rows * share))
         if count >= rows:
             raise DataError("too few examples to hold some out", given=f"{rows} examples, share {share}")
         order = _generator(self.seed, 1).permutation(rows)
         chosen, rest = np.sort(order[:count]), np.sort(order[count:])
-        held_out = [a[chosen] for a in (*arrays, codes)] + [np.ones(count)] * len(extra)
+        held_out = [a[chosen] for a in (*arrays, *labels)] + [np.ones(count)] * len(extra)
         return [a[rest] for a in everything], held_out
 
     def _compile(
@@ -297,11 +368,10 @@ class Trainer:
         dtype: Any,
     ) -> Any:
         from chainrule.engine.xla import Epochs
-        from chainrule.engine.xla.epochs import Plan
+        from chainrule.engine.xla.epochs import Plan, Turn
 
         step, stopping = self.step, self.early_stopping
-        leaves = (*step.model.inputs, step.labels, *([step.weights] if step.weights is not None else []))
-        outputs = (step.cost, *step.metrics.values())
+        leaves = tuple(n for n in (*step.model.inputs, step.labels, step.weights) if n is not None)
         monitor = None
         if stopping is not None:
             if stopping.monitor not in columns:
@@ -314,30 +384,41 @@ class Trainer:
                     else "give validation_data, or validation_split=0.2",
                 )
             monitor = columns.index(stopping.monitor)
+        moving = {p for s in self.steps for p in s.learned}
+        resting = {p: p for p in step.parameters if p not in moving}
+        turns = []
+        for s in self.steps:
+            carry = {**s.update.parameters, **s.update.states, **s.carried, **(resting if s is step else {})}
+            turns.append(Turn(carry, (s.cost, *s.metrics.values()), self._watch.nodes if s is step else ()))
         plan = Plan(
-            carry={**step.update.parameters, **step.update.states},
+            turns=tuple(turns),
             examples=leaves,
-            outputs=outputs,
-            validation=outputs if validation else (),
-            totals=step.losses.shape == (),
-            constants={c: c.attrs["value"] for c in step.constants},
+            validation=tuple(n for s in self.steps for n in s.validation) if validation else (),
+            totals=step.losses.shape == () and step.labels is not None,
+            constants={c: c.attrs["value"] for s in self.steps for c in s.constants},
             batch_size=batch,
             monitor=monitor,
             larger_is_better=bool(stopping and stopping.monitor.endswith("accuracy")),
             patience=stopping.patience if stopping else 0,
             min_delta=stopping.min_delta if stopping else 0.0,
-            watched=self._watch.nodes,
             every=self._watch.every,
+            draws=step.draws,
+            counter=step.update.counter,
+            seed=self.seed,
         )
         return Epochs(plan, self._initial, training, validation, dtype)
 
-    def _start(self, given: Mapping[str, Array] | None) -> dict[Node, Any]:
+    def _start(self, before: Run | None) -> dict[Node, Any]:
         values: dict[Node, Any] = {}
         for index, (name, node) in enumerate(self.step.parameter_names.items()):
             shape = definite(node.shape)
+            given = before.parameters if before else {}
             values[node] = given[name] if given else initial_value(shape, node.attrs["initializer"], self.seed, index)
-        for state in self.step.update.states:
-            values[state] = np.full(definite(state.shape), state.attrs["initial"])
+        for step in self.steps:
+            for state in (*step.update.states, *step.carried):
+                values[state] = np.full(definite(state.shape), state.attrs["initial"])
+            for name, state in step.state_names.items():
+                values[state] = before.states[name] if before else values[state]
         return values
 
     def _chunk(self, batch: int) -> int:
@@ -393,18 +474,31 @@ class Trainer:
     def _find_first_bad(self, epoch: int) -> BadNumber | None:
         number, feeds = self._epochs.bad_step(self._order(epoch - 1))
         batch = None if number is None else number + 1
-        return first_bad(self.step, epoch, batch, feeds, self._initial, self.settings["dtype"])
+        key = (self.seed % 2**32, int(feeds[self.step.update.counter]))
+        for step in self.steps:
+            found = first_bad(step, epoch, batch, feeds, self._initial, self.settings["dtype"], key)
+            if found is not None:
+                return found
+            feeds = feeds | updated(step, feeds, self.settings["dtype"], key)
+        return None
 
     def run(self, settings: Mapping[str, Any] | None = None) -> Run:
         """The run so far."""
         values = self._epochs.values(best=self.history.best_epoch is not None)
         parameters = {name: values[node] for name, node in self.step.parameter_names.items()}
+        states = {name: values[node] for step in self.steps for name, node in step.state_names.items()}
         epochs = self._epochs
         watched = None
         if self._watch.nodes:
             watched = collected(self._watch, epochs.samples, epochs.sampled_at, epochs.steps, self._facts)
         settings = {**self.settings, **(settings or {})}
-        return Run(self.step, parameters, self.history, self.labels, settings, watched, self.first_bad)
+        return Run(self.steps, parameters, self.history, self.labels, settings, watched, self.first_bad, states)
+
+
+def _learned(graph: Graph, frozen: Any) -> tuple[Node, ...]:
+    """The parameters of a graph but for those that stay as they are."""
+    still = chosen_parameters(frozen, graph, "frozen") if not isinstance(frozen, tuple) or frozen else ()
+    return tuple(p for p in graph.parameters if p not in still)
 
 
 def default_loss(model: Model) -> Loss:

@@ -10,6 +10,7 @@ from chainrule.graph.node import Node, Scope, ancestors, describe
 from chainrule.notation import Line, Names, Section, Sheet, Symbol, line, section
 from chainrule.ops import mark
 from chainrule.ops.leaves import number_text
+from chainrule.rewrite import in_phase
 from chainrule.train.naming import derivative_names, named_gradients, names_as_written
 from chainrule.train.step import StepGraph
 from chainrule.verbs import derive
@@ -33,6 +34,7 @@ def formulas(cost: Node, wrt: Sequence[Node] | None = None, *, columns: bool = F
       dw = 2/m · xᵀ (x w + b − y)   (2,)
       db = 2/m · Σ (x w + b − y)
     """
+    (cost,) = in_phase([cost], training=True).outputs
     graph = Graph(cost)
     by = tuple(wrt or graph.parameters or graph.inputs)
     for node in by:
@@ -67,18 +69,40 @@ def step_formulas(step: StepGraph, *, columns: bool = False) -> Sheet:
     from it, and the update is the optimizer's rule with the names of the parameters.
     """
     names = dict(step.names)
-    forward = [n for n in ancestors(*step.model.outputs) if n.name and n.inputs]
-    output = step.model.output
-    if output not in forward and output.inputs:
-        names[output] = Symbol("ŷ")
-        forward.append(output)
+    cost = step.written_cost
+    whole = ancestors(*step.training.outputs, cost)
+    forward = [n for n in whole if n.name and n.inputs and n is not cost]
+    for k, output in enumerate(step.training.outputs):
+        if output not in forward and output.inputs and output is not cost:
+            names[output] = Symbol("ŷ" if len(step.training.outputs) == 1 else f"ŷ{k + 1}")
+            forward.append(output)
+    title = step.loss.name if step.labels is None else "J"
+    names[cost] = names[step.cost] = Symbol(title)
+    states = {new: names[state] for state, new in step.carried.items()}
+    handed_on = [line(new, names, symbol=s, arrow=True, columns=columns) for s, new in step.carried.items()]
     sections = [
         section("Forward", forward, names, columns),
-        Section("Cost", [line(step.written_cost, {**names, step.written_cost: names[step.cost]}, columns=columns)]),
+        Section("Cost", [line(cost, names, columns=columns)]),
         section("Backward", _last_first(forward, list(step.derived)), names, columns),
-        *_update(step, names, columns),
+        *_update(step, names | states, columns),
+        Section("Handed on to the next step", handed_on),
     ]
-    return Sheet(sections)
+    return Sheet([s for s in sections if s.lines])
+
+
+def joined(sheets: Sequence[Sheet], titles: Sequence[str]) -> Sheet:
+    """The sheets of objectives that take turns as one: what is forward for all of them once, then each in its turn."""
+    out: list[Section] = []
+    seen: set[str] = set()
+    for sheet, title in zip(sheets, titles, strict=True):
+        for s in sheet.sections:
+            lines = [x for x in s.lines if x.text not in seen]
+            if s.title == "Forward":
+                seen |= {x.text for x in lines}
+            name = s.title if s.title == "Forward" and not out else f"{s.title} of {title}"
+            if lines:
+                out.append(Section(name, lines, s.note))
+    return Sheet(out)
 
 
 def _under_its_name(gradient: Node, by: Node) -> Node:
@@ -115,7 +139,7 @@ def _update(step: StepGraph, names: Names, columns: bool) -> list[Section]:
         after[new] = names[state]
     counter = step.update.counter
     after[step.update.states[counter]] = names.get(counter, Symbol("t"))
-    done = {*step.derived, *ancestors(*step.model.outputs, *step.forms.values())}
+    done = {*step.derived, *ancestors(*step.training.outputs, *step.forms.values())}
     new = step.update.parameters[first]
     between = [n for n in ancestors(new) if n.name and n.inputs and n not in done and n.scope in (None, first.scope)]
     lines += [line(n, after, columns=columns) for n in between]

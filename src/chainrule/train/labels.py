@@ -80,7 +80,8 @@ class Labels:
     """How labels become numbers: by class, or as they are.
 
     Attributes:
-        kind: ``"classes"`` (one of several), ``"binary"`` (two), or ``"numbers"``.
+        kind: ``"classes"`` (one of several), ``"binary"`` (two), ``"numbers"``, or ``"none"`` where the loss is a
+            formula of the network's own quantities.
         classes: the labels in the order of their code, for the first two.
         whole: the step graph takes class numbers (integers).
     """
@@ -95,6 +96,12 @@ class Labels:
 
     def encode(self, y: Any, output: Node) -> Array:
         """Labels as the array that is fed: class numbers, or numbers in the shape of the output."""
+        if self.kind == "none":
+            raise ConfigurationError(
+                "the run has no labels",
+                given="Y",
+                hint="its loss is a formula: what it compares with is an input of the network",
+            )
         array = np.asarray(y)
         if self.classes:
             flat = array.reshape(len(array)) if array.size == len(array) else array.ravel()

@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chainrule.engine.program import Program
-from chainrule.errors import GraphError, ShapeError
+from chainrule.errors import ConfigurationError, GraphError, ShapeError
 from chainrule.graph.dim import definite, show
+from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.nn import Model
 from chainrule.notation import Sheet
 from chainrule.rewrite import rewrite
 from chainrule.train.first_bad import BadNumber
-from chainrule.train.formulas import step_formulas
+from chainrule.train.formulas import joined, step_formulas
 from chainrule.train.history import History
 from chainrule.train.labels import Labels, examples, fits
 from chainrule.train.step import StepGraph
@@ -36,22 +38,29 @@ class Run:
     """A trained network.
 
     Attributes:
-        step: the training step as one graph.
+        steps: the training step as one graph; several where several objectives took turns.
         parameters: the learned numbers by name: ``run.parameters["W1"]``.
         history: what every epoch reported; ``run.history["loss"]`` is an array.
         labels: how labels became numbers.
         settings: how it was trained.
         watched: what was sampled while it trained, where ``watch`` was given.
         first_bad: where training ended in NaN or infinity: the first such number, and what it arose from.
+        states: what the network keeps beside its parameters, by name: running means and variances.
     """
 
-    step: StepGraph
+    steps: tuple[StepGraph, ...]
     parameters: Mapping[str, Array]
     history: History
     labels: Labels
     settings: Mapping[str, Any] = field(default_factory=dict)
     watched: Watched | None = None
     first_bad: BadNumber | None = None
+    states: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def step(self) -> StepGraph:
+        """The training step as one graph, the first where several objectives took turns."""
+        return self.steps[0]
 
     @property
     def model(self) -> Model:
@@ -60,19 +69,28 @@ class Run:
 
     @property
     def values(self) -> dict[Node, Array]:
-        """The learned numbers by node, ready to be fed."""
-        return {node: self.parameters[name] for name, node in self.step.parameter_names.items()}
+        """The learned numbers, and the network's states, by node, ready to be fed."""
+        found = {node: self.parameters[name] for name, node in self.step.parameter_names.items()}
+        return found | {n: self.states[name] for step in self.steps for name, n in step.state_names.items()}
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, *, seed: int = 0) -> Any:
         """The prediction for each example: the network's output, for classes a probability (of a logit, σ or softmax).
 
         Args:
             X: examples in rows; for a network with several inputs a mapping by name or a sequence.
+            seed: of the random numbers, where the network draws any.
+
+        Returns:
+            An array; a list of them for a network with several outputs.
         """
-        arrays = inputs_of(self.model, X)
+        arrays = inputs_of(self.model, X, self._needed)
         rows = len(arrays[0])
-        blocks = [self._outputs([a[i : i + LARGEST_BLOCK] for a in arrays]) for i in range(0, rows, LARGEST_BLOCK)]
-        return np.concatenate(blocks)
+        parts = [
+            self._outputs([a[i : i + LARGEST_BLOCK] for a in arrays], seed + i // LARGEST_BLOCK)
+            for i in range(0, rows, LARGEST_BLOCK)
+        ]
+        found = [np.concatenate(blocks) for blocks in zip(*parts, strict=True)]
+        return found[0] if len(found) == 1 else found
 
     def decide(self, X: Any) -> Array:
         """The decision for each example: the label of the likelier class, or the predicted number."""
@@ -80,35 +98,40 @@ class Run:
 
     def evaluate(self, X: Any, Y: Any) -> dict[str, float]:
         """The cost and the metrics on other examples, every example counting the same."""
-        outputs = {"loss": self.step.losses, **self.step.metrics}
+        if self.step.labels is None:
+            raise ConfigurationError("this run has no labels to be measured by", hint="cr.evaluate(cost, {…})")
+        step, program = self.step, Program(self.step.validation)
         arrays = inputs_of(self.model, X)
         y = self.labels.encode(Y, self.model.output)
-        feeds = dict(zip(self.model.inputs, arrays, strict=True)) | {self.step.labels: y} | self.values
-        if self.step.weights is not None:
-            feeds[self.step.weights] = np.ones(len(y))
-        program = Program(rewrite(list(outputs.values())).outputs)
+        feeds: dict[Node, Any] = dict(zip(self.model.inputs, arrays, strict=True)) | self.values
+        feeds[self.step.labels] = y
+        if step.weights is not None:
+            feeds[step.weights] = np.ones(len(y))
         from chainrule.engine import interpret
 
-        found = interpret(program.outputs, {k: v for k, v in feeds.items() if k in program.graph.nodes}, np.float64)
-        return {k: float(np.mean(found[n])) for k, n in zip(outputs, program.outputs, strict=True)}
+        leaves = set(program.leaves)
+        found = interpret(program.outputs, {k: v for k, v in feeds.items() if k in leaves}, np.float64)
+        return {k: float(found[n]) for k, n in zip(("loss", *step.metrics), program.outputs, strict=True)}
 
-    def _outputs(self, arrays: Sequence[Array]) -> Array:
+    def _outputs(self, arrays: Sequence[Array], seed: int) -> list[Array]:
         """Outputs of one block, padded to a power of two so that few programs are compiled."""
         rows = len(arrays[0])
         padded = 1 << max(rows - 1, 0).bit_length()
         filled = [np.concatenate([a, np.zeros((padded - rows, *a.shape[1:]), a.dtype)]) for a in arrays]
-        feeds = dict(zip(self.model.inputs, filled, strict=True)) | self.values
-        out: Array = np.asarray(self._compiled(feeds))[:rows]
-        return out
+        feeds = dict(zip(self._needed, filled, strict=True)) | self.values
+        return [np.asarray(v)[:rows] for v in self._compiled(feeds, seed=seed)]
 
-    @property
+    @cached_property
+    def _needed(self) -> tuple[Node, ...]:
+        """The inputs that a prediction depends on; one that says how many are wanted where it depends on none."""
+        needed = Graph(self.step.predictions).inputs
+        return tuple(n for n in self.model.inputs if n in needed) or self.model.inputs[:1]
+
+    @cached_property
     def _compiled(self) -> Any:
-        if not hasattr(self, "_forward"):
-            from chainrule.engine.xla import compile_nodes
+        from chainrule.engine.xla import compile_nodes
 
-            output = rewrite([self.step.prediction]).outputs[0]
-            self._forward = compile_nodes([output], self.settings.get("dtype"), single=True)
-        return self._forward
+        return compile_nodes(rewrite(self.step.predictions).outputs, self.settings.get("dtype"))
 
     def formulas(self, *, columns: bool = False) -> Sheet:
         """The whole training step as a formula sheet: forward, cost, backward, update.
@@ -116,11 +139,12 @@ class Run:
         Args:
             columns: the course's notation, with examples in columns, instead of rows.
         """
-        return step_formulas(self.step, columns=columns)
+        sheets = [step_formulas(step, columns=columns) for step in self.steps]
+        return sheets[0] if len(sheets) == 1 else joined(sheets, [step.loss.name for step in self.steps])
 
-    def trace(self, X: Any, Y: Any, *, as_written: bool = True) -> Any:
+    def trace(self, X: Any, Y: Any = None, *, as_written: bool = True, objective: str | None = None) -> Any:
         """Forward and backward of one example or batch, node by node; see :func:`chainrule.trace`."""
-        return READINGS["trace"](self, X, Y, as_written=as_written)
+        return READINGS["trace"](self, X, Y, as_written=as_written, objective=objective)
 
     def why(self) -> Any:
         """Why it does not train as it should: what rules find; see :mod:`chainrule.explain.diagnosis`.
@@ -132,7 +156,8 @@ class Run:
     @property
     def rewrites(self) -> str:
         """What was rewritten for stability: the rule, the formula before and after."""
-        return "\n".join(str(s) for s in self.step.rewriting.because("stability")) or "nothing had to be rewritten"
+        found = [str(s) for step in self.steps for s in step.rewriting.because("stability")]
+        return "\n".join(dict.fromkeys(found)) or "nothing had to be rewritten"
 
     def summary(self) -> str:
         """Parameters with their shapes and counts, a line each."""
@@ -159,9 +184,10 @@ class Run:
         return f"<Run: {self.model.parameter_count} parameters, {epochs} epochs{last}>"
 
 
-def inputs_of(model: Model, X: Any) -> list[Array]:
-    """Examples as one array for each input of the model, checked against its shape."""
-    names = [str(n.name) for n in model.inputs]
+def inputs_of(model: Model, X: Any, only: Sequence[Node] | None = None) -> list[Array]:
+    """Examples as one array for each input of the model (or for those of ``only``), checked against its shape."""
+    inputs = model.inputs if only is None else only
+    names = [str(n.name) for n in inputs]
     if len(names) == 1:
         given = [X[names[0]] if isinstance(X, Mapping) and names[0] in X else X]
     elif isinstance(X, Mapping):
@@ -176,7 +202,7 @@ def inputs_of(model: Model, X: Any) -> list[Array]:
         if len(given) != len(names):
             raise GraphError("one array of examples for every input", given=len(given), expected=", ".join(names))
     arrays = []
-    for node, value in zip(model.inputs, given, strict=True):
+    for node, value in zip(inputs, given, strict=True):
         array = examples(value, str(node.name))
         if array.ndim == 1 and node.ndim == 2:
             array = array[:, None]

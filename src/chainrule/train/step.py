@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from chainrule.engine.program import draws_of
 from chainrule.errors import ConfigurationError, ShapeError
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
@@ -16,7 +17,7 @@ from chainrule.notation import Names, unique_names
 from chainrule.ops import input as input_
 from chainrule.ops import mean
 from chainrule.optimize import Optimizer, Update, update
-from chainrule.rewrite import Rewriting
+from chainrule.rewrite import Rewriting, in_phase, rewrite
 from chainrule.train.naming import derivative_names, named_gradients, names_as_written
 from chainrule.verbs import Derivation, derive
 
@@ -26,23 +27,27 @@ class StepGraph:
     """Everything that happens in one step of training, as nodes of one graph.
 
     Attributes:
-        model: the network.
-        labels: the input that holds the labels Y.
+        model: the network as it was written, and ``training`` as it is while it trains.
+        labels: the input that holds the labels Y, or None where the cost needs none.
         weights: the input that holds the weight of each example, or None.
         loss: what is minimised, and ``optimizer`` how.
-        losses: L, the loss of each example.
+        losses: L, the loss of each example, as it was written.
         written_cost: J as it is written down, and ``cost`` the same in its stable form, which runs.
-        gradients: for each parameter its gradient, named dW.
+        gradients: for each parameter that is learned its gradient, named dW.
         derived: the named quantities of the backward part in the order of their computation, and what each is by.
         update: new parameters and states.
+        carried: for each state of the network its next value.
         metrics: the mean of each metric over the examples.
+        validation: cost and metrics of the network as it predicts.
         derivation: how the gradient came about.
         rewriting: what was rewritten in all of it, and why.
         forms: the form in which a quantity of the network runs.
+        beside: formulas that share names with this step, such as the costs of other objectives.
     """
 
     model: Model
-    labels: Node
+    training: Model
+    labels: Node | None
     weights: Node | None
     loss: Loss
     optimizer: Optimizer
@@ -52,31 +57,62 @@ class StepGraph:
     gradients: Mapping[Node, Node]
     derived: Mapping[Node, Node]
     update: Update
+    carried: Mapping[Node, Node]
     metrics: Mapping[str, Node]
+    validation: tuple[Node, ...]
     derivation: Derivation
     rewriting: Rewriting
     forms: Mapping[Node, Node]
+    beside: tuple[Node, ...] = ()
 
     @cached_property
     def names(self) -> Names:
         """A symbol for every named quantity of the step; that of the network and the form that runs share one."""
         everything = [
-            *self.model.outputs,
+            *self.training.outputs,
+            *self.beside,
             self.cost,
             *self.update.parameters.values(),
             *self.update.states.values(),
+            *self.carried.values(),
         ]
         return names_as_written(ancestors(*everything), self.forms, self.derived)
 
     @cached_property
-    def prediction(self) -> Node:
-        """ŷ: the network's output, or the probability that it stands for where it is a logit."""
-        return self.loss.prediction(self.model.output)
+    def predictions(self) -> tuple[Node, ...]:
+        """ŷ: the network's outputs, or the probability that one stands for where it is a logit."""
+        single = len(self.model.outputs) == 1
+        outputs = [self.loss.prediction(self.model.output)] if single else self.model.outputs
+        return in_phase(outputs, training=False).outputs
 
     @property
+    def learned(self) -> tuple[Node, ...]:
+        """The parameters that this step changes."""
+        return tuple(self.gradients)
+
+    @cached_property
+    def parameters(self) -> tuple[Node, ...]:
+        """Every parameter of the network and of its cost, learned or not, in the order of the computation."""
+        return tuple(n for n in self._names_of("parameter"))
+
+    @cached_property
     def parameter_names(self) -> dict[str, Node]:
         """The parameters by the name under which they are shown and saved."""
-        return {self.names[p].text: p for p in self.model.parameters}
+        return {self.names[p].text: p for p in self.parameters}
+
+    @cached_property
+    def state_names(self) -> dict[str, Node]:
+        """The network's states by the name under which they are shown and saved."""
+        return {self.names[s].text: s for s in self.carried}
+
+    def _names_of(self, kind: str) -> list[Node]:
+        graph = Graph([*self.model.outputs, self.written_cost, *self.beside])
+        return [n for n in graph.leaves(kind) if n in self.names]
+
+    @cached_property
+    def draws(self) -> tuple[Node, ...]:
+        """The random numbers of a step, in an order that all its parts share."""
+        return draws_of(Graph([*self.model.outputs, self.losses, *self.beside]))
 
     @cached_property
     def constants(self) -> tuple[Node, ...]:
@@ -96,11 +132,13 @@ def step_graph(
     model: Model,
     loss: Loss,
     rule: Optimizer,
-    labels: Node,
+    labels: Node | None,
     *,
     losses: Node | None = None,
+    learned: Sequence[Node] | None = None,
     weighted: bool = False,
     metrics: Sequence[tuple[str, Metric]] = (),
+    beside: Sequence[Node] = (),
 ) -> StepGraph:
     """Build the step: J = 1/m Σ L (each example times its weight, where weighted), ∂J/∂W, and the update.
 
@@ -108,26 +146,36 @@ def step_graph(
         model: the network.
         loss: what is minimised.
         rule: the optimizer.
-        labels: the input that holds the labels.
-        losses: the loss of each example, where it is a graph already (a saved run's).
+        labels: the input that holds the labels, or None where the cost needs none.
+        losses: the loss of each example, where it is a graph already (a saved run's, a cost of the user's own).
+        learned: the parameters to change; all that the cost depends on by default.
         weighted: whether examples have weights.
         metrics: names and functions of what is reported beside the cost.
+        beside: formulas that share names with this step.
 
     Errors: a loss that does not fit the output's shape; a network without parameters.
     """
-    if not model.parameters:
+    if losses is None:
+        loss.check(model.output)
+        assert labels is not None
+        losses = loss(model.output, labels)
+    written = {name: m(loss.prediction(model.output), labels) for name, m in metrics} if labels is not None else {}
+    first = model.output if len(model.outputs) == 1 else losses
+    weights = input_("w", (first.shape[0],)) if weighted else None
+    phase = in_phase([*model.outputs, losses, *written.values(), *beside], training=True)
+    training = Model(model.inputs, phase.outputs[: len(model.outputs)])
+    losses_now, *shown_now = phase.outputs[len(model.outputs) : len(model.outputs) + 1 + len(written)]
+    cost = _cost(losses_now, weights, loss, first)
+    parameters = tuple(p for p in Graph(cost).parameters if learned is None or p in learned)
+    if not parameters:
         raise ConfigurationError("the network has nothing to learn", given="no parameters", hint="add a Dense layer")
-    output = model.output
-    loss.check(output)
-    losses = loss(output, labels) if losses is None else losses
-    weights = input_("w", (output.shape[0],)) if weighted else None
-    cost = _cost(losses, weights, loss, output)
-    derivation = derive(cost, model.parameters, derivative_names(model.graph, model.parameters))
-    gradients = named_gradients(model.parameters, derivation)
-    named = unique_names(ancestors(*model.outputs))
-    moved = update(rule, gradients, {p: named[p].text for p in model.parameters})
-    prediction = loss.prediction(output)
-    shown = {name: _mean_rows(m(prediction, labels), weights) for name, m in metrics}
+    whole = Graph([*training.outputs, cost])
+    derivation = derive(cost, parameters, derivative_names(whole, parameters))
+    gradients = named_gradients(parameters, derivation)
+    context = phase.outputs[len(model.outputs) + 1 + len(written) :]
+    named = unique_names(ancestors(*training.outputs, *context, cost))
+    moved = update(rule, gradients, {p: named[p].text for p in parameters})
+    shown = {name: _mean_rows(m, weights) for name, m in zip(written, shown_now, strict=True)}
     wanted = [
         cost,
         *gradients.values(),
@@ -135,18 +183,33 @@ def step_graph(
         *moved.states.values(),
         moved.rate,
         *shown.values(),
+        *phase.carried.values(),
     ]
     rewriter = derivation.rewriter
     final = rewriter(wanted)
     out = iter(final.outputs)
     cost_ = next(out).named("J")
     gradients = {p: next(out) for p in gradients}
-    parameters = {p: next(out) for p in moved.parameters}
+    new_parameters = {p: next(out) for p in moved.parameters}
     states = {s: next(out) for s in moved.states}
     rate = next(out)
+    shown = {name: next(out) for name in shown}
+    carried = {s: next(out) for s in phase.carried}
     derived = {g: p for p, g in gradients.items()} | {rewriter.normal[d]: n for d, n in derivation.named.items()}
+    forms = {n: rewriter.normal[n] for n in whole if n in rewriter.normal}
+    forms |= {n: forms[m] for n, m in phase.table.items() if m in forms}
+    later = in_phase([losses, *written.values()], training=False)
+    same = later.outputs == (losses_now, *shown_now)
+    validation = (cost_, *shown.values())
+    if not same:
+        predicted = [
+            _cost(later.outputs[0], weights, loss, first),
+            *(_mean_rows(m, weights) for m in later.outputs[1:]),
+        ]
+        validation = rewrite(predicted).outputs
     return StepGraph(
         model=model,
+        training=training,
         labels=labels,
         weights=weights,
         loss=loss,
@@ -156,11 +219,14 @@ def step_graph(
         cost=cost_,
         gradients=gradients,
         derived={n: derived[n] for n in ancestors(*gradients.values()) if n in derived and n.inputs},
-        update=Update(parameters, states, rate, moved.counter),
-        metrics={name: next(out) for name in shown},
+        update=Update(new_parameters, states, rate, moved.counter),
+        carried=carried,
+        metrics=shown,
+        validation=validation,
         derivation=derivation,
         rewriting=final,
-        forms={n: rewriter.normal[n] for n in model.graph if n in rewriter.normal},
+        forms=forms,
+        beside=tuple(context),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule.errors import ConfigurationError, near
 from chainrule.graph.dim import definite
+from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Scope
 from chainrule.graph.op import Elementwise, is_float
 from chainrule.ops import abs as abs_
@@ -98,8 +99,8 @@ def quantities(step: StepGraph) -> dict[str, Quantity]:
             out.setdefault(symbol, Quantity(symbol, group, node, slope))
 
     layers: dict[Scope | None, Node] = {}
-    for node in step.model.graph:
-        if node.name and node.inputs:
+    for node in Graph([*step.training.outputs, step.written_cost]):
+        if node.name and node.inputs and node in step.forms:
             form = step.forms[node]
             if node.name == "Z":
                 layers[node.scope] = form
@@ -113,7 +114,7 @@ def quantities(step: StepGraph) -> dict[str, Quantity]:
         enter(step.update.parameters[p] - p, "updates", f"Δ{step.names[p].text}")
     for d in step.derived:
         enter(d, "signals")
-    for state in step.update.states:
+    for state in (*step.update.states, *step.carried):
         enter(state, "states")
     out.setdefault("J", Quantity("J", "cost", step.cost))
     return out

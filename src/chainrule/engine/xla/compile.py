@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from chainrule.engine.program import Feeds, Kinds, Program, as_array, float_dtype, learn_sizes
+from chainrule.engine.draws import Key
+from chainrule.engine.program import FIRST, Feeds, Kinds, Program, as_array, float_dtype, learn_sizes
 from chainrule.engine.xla.namespace import XLA
 from chainrule.graph.node import Node
 
@@ -26,9 +27,9 @@ def kinds_for(dtype: Any) -> Kinds:
     return Kinds(working, np.int64 if working == np.float64 else np.int32)
 
 
-def trace(program: Program, fed: Mapping[Node, Any], kinds: Kinds) -> list[Any]:
+def trace(program: Program, fed: Mapping[Node, Any], kinds: Kinds, key: Key = FIRST) -> list[Any]:
     """The outputs' values inside a function that JAX is tracing."""
-    values = program.run(XLA, fed, kinds, learn_sizes(fed))
+    values = program.run(XLA, fed, kinds, learn_sizes(fed), key)
     return [values[n] for n in program.outputs]
 
 
@@ -46,8 +47,11 @@ class Compiled:
         self._place = {n: i for i, n in enumerate(self.program.graph)}
         self._compiled: dict[tuple[Node, ...], Callable[..., list[Any]]] = {}
 
-    def __call__(self, feeds: Feeds) -> Any:
-        """Values of the outputs for these numbers: a list, or one value when one node was compiled."""
+    def __call__(self, feeds: Feeds, *, seed: int = 0, step: int = 0) -> Any:
+        """Values of the outputs for these numbers: a list, or one value when one node was compiled.
+
+        ``seed`` and ``step`` choose the numbers of draws.
+        """
         matched = self.program.match(feeds)
         arrays = {n: as_array(n, v, self.kinds) for n, v in matched.items()}
         learn_sizes(arrays)
@@ -56,9 +60,10 @@ class Compiled:
         with precision(self.kinds, self.program):
             if nodes not in self._compiled:
                 self._compiled[nodes] = jax.jit(
-                    lambda *xs: trace(self.program, dict(zip(nodes, xs, strict=True)), self.kinds)
+                    lambda key, *xs: trace(self.program, dict(zip(nodes, xs, strict=True)), self.kinds, key)
                 )
-            values = [np.asarray(v) for v in self._compiled[nodes](*(arrays[n] for n in nodes))]
+            key = (np.uint32(seed % 2**32), np.uint32(step))
+            values = [np.asarray(v) for v in self._compiled[nodes](key, *(arrays[n] for n in nodes))]
         return values[0] if self.single else values
 
 

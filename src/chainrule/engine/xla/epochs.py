@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from chainrule.engine.program import Kinds, Program, as_array, learn_sizes
+from chainrule.engine.draws import Key
+from chainrule.engine.program import FIRST, Kinds, Program, as_array, learn_sizes
 from chainrule.engine.xla.compile import kinds_for, precision, trace
 from chainrule.engine.xla.namespace import XLA
 from chainrule.graph.dim import definite
@@ -31,13 +32,27 @@ VALIDATION_BLOCK = 4096
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What happens to a batch: one update, or one of several that take turns.
+
+    Attributes:
+        carry: for each leaf that changes (parameters, states) its next value.
+        outputs: numbers of a step, averaged over the epoch by the number of rows (or summed).
+        watched: numbers of a step, or lists of them, that are sampled as they are, not averaged.
+    """
+
+    carry: Mapping[Node, Node]
+    outputs: tuple[Node, ...]
+    watched: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     """What the program is made of.
 
     Attributes:
-        carry: for each leaf that changes (parameters, states) its next value.
+        turns: what happens to every batch, one after the other.
         examples: the leaves that hold examples, one per row of the first axis.
-        outputs: numbers of a step, averaged over the epoch by the number of rows (or summed).
         validation: numbers computed on the validation rows after every epoch, likewise.
         totals: whether outputs and validation are summed instead of averaged.
         constants: named constants: they are arguments of the program, so that another learning rate does
@@ -47,13 +62,12 @@ class Plan:
         larger_is_better: the direction of the monitored number.
         patience: epochs without improvement before it stops.
         min_delta: what counts as an improvement.
-        watched: numbers of a step, or lists of them, that are sampled as they are, not averaged.
         every: the first step is sampled, and every so many-th after it.
+        draws: the random numbers of a step; ``counter`` is the leaf that counts the steps, and ``seed`` the seed.
     """
 
-    carry: Mapping[Node, Node]
+    turns: tuple[Turn, ...]
     examples: tuple[Node, ...]
-    outputs: tuple[Node, ...]
     validation: tuple[Node, ...]
     totals: bool
     constants: Mapping[Node, Any]
@@ -62,8 +76,25 @@ class Plan:
     larger_is_better: bool = False
     patience: int = 0
     min_delta: float = 0.0
-    watched: tuple[Node, ...] = ()
     every: int = 1
+    draws: tuple[Node, ...] = ()
+    counter: Node | None = None
+    seed: int = 0
+
+    @property
+    def carry(self) -> dict[Node, Node]:
+        """For each leaf that changes its next value."""
+        return {leaf: new for turn in self.turns for leaf, new in turn.carry.items()}
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        """The numbers that are averaged over an epoch."""
+        return tuple(n for turn in self.turns for n in turn.outputs)
+
+    @property
+    def watched(self) -> tuple[Node, ...]:
+        """The numbers that are sampled."""
+        return tuple(n for turn in self.turns for n in turn.watched)
 
 
 @dataclass
@@ -90,13 +121,13 @@ class Epochs:
         self.kinds: Kinds = kinds_for(self.dtype)
         plan = self.plan
         self.leaves = tuple(plan.carry)
-        self._step = Program((*plan.carry.values(), *plan.outputs))
-        self._watched = Program(plan.watched)
+        self._turns = [Program((*t.carry.values(), *t.outputs), plan.draws) for t in plan.turns]
+        self._watched = [Program(t.watched, plan.draws) for t in plan.turns]
         self.steps = -(-len(self.examples[0]) // plan.batch_size)
         self.width = sum(int(np.prod(definite(n.shape))) for n in plan.watched)
         self.samples = np.zeros((0, self.width))
         self.sampled_at = np.zeros(0, np.int64)
-        self._validate = Program(plan.validation)
+        self._validate = Program(plan.validation, plan.draws)
         with self._precision():
             put = partial(_put, kinds=self.kinds)
             self.carry = tuple(put(n, self.start[n]) for n in self.leaves)
@@ -104,7 +135,7 @@ class Epochs:
             feed = partial(_feed, kinds=self.kinds)
             self.data = tuple(feed(n, a) for n, a in zip(plan.examples, self.examples, strict=True))
             self.held_out = tuple(feed(n, a) for n, a in zip(plan.examples, self.validation, strict=False))
-            self.fixed = tuple(put(n, v) for n, v in plan.constants.items())
+            self.fixed = (*(put(n, v) for n, v in plan.constants.items()), jnp.uint32(plan.seed % 2**32))
             worst = -np.inf if plan.larger_is_better else np.inf
             self.control = (
                 jnp.asarray(RUNNING, jnp.int32),
@@ -155,8 +186,8 @@ class Epochs:
             what the validation is fed where all steps are finite.
         """
         rows, batch = len(order), min(self.plan.batch_size, len(order))
-        constants = dict(zip(self.plan.constants, self.fixed, strict=True))
-        step = jax.jit(lambda carry, examples: self._one_step(carry, examples, constants)[:2])
+        constants, seed = self._constants(self.fixed)
+        step = jax.jit(lambda carry, examples: self._one_step(carry, examples, (constants, seed))[:2])
         carry = self.carry
 
         def fed(examples: Any) -> dict[Node, np.ndarray[Any, Any]]:
@@ -190,7 +221,15 @@ class Epochs:
         return {n: np.asarray(v) for n, v in zip(self.leaves, self.best if best else self.carry, strict=True)}
 
     def _precision(self) -> AbstractContextManager[Any]:
-        return precision(self.kinds, self._step, self._validate, self._watched)
+        return precision(self.kinds, *self._turns, self._validate, *self._watched)
+
+    def _constants(self, fixed: Any) -> tuple[dict[Node, Any], Any]:
+        """Named constants by node, and the seed."""
+        return dict(zip(self.plan.constants, fixed, strict=False)), fixed[-1]
+
+    def _key(self, fed: Mapping[Node, Any], seed: Any) -> Key:
+        counter = self.plan.counter
+        return FIRST if counter is None else (seed, fed[counter].astype(jnp.uint32))
 
     # --- the program ----------------------------------------------------------------------------------------
 
@@ -205,7 +244,7 @@ class Epochs:
         held_out: Any,
         fixed: Any,
     ) -> Any:
-        constants = dict(zip(self.plan.constants, fixed, strict=True))
+        constants = self._constants(fixed)
         columns = len(self.plan.outputs) + (len(self.plan.validation) if held_out else 0)
         history = jnp.zeros((permutations.shape[0], columns), self.kinds.float)
         places = -(-self.steps // self.plan.every) if self.plan.watched else 0
@@ -283,25 +322,33 @@ class Epochs:
         return carry, outputs, seen
 
     def _one_step(self, carry: Any, batch: Any, constants: Any, look: bool = False) -> tuple[Any, Any, Any]:
-        fed = dict(zip(self.leaves, carry, strict=True)) | constants | dict(zip(self.plan.examples, batch, strict=True))
-        values = self._step.run(XLA, fed, self.kinds, learn_sizes(fed))
-        seen = jnp.zeros(self.width, self.kinds.float)
-        if look:
-            numbers = self._watched.run(XLA, values, self.kinds, learn_sizes(values))
-            seen = jnp.concatenate([numbers[n].reshape(-1).astype(self.kinds.float) for n in self.plan.watched])
-        new = tuple(values[n] for n in self.plan.carry.values())
-        return new, self._row([values[n] for n in self.plan.outputs]), seen
+        fixed, seed = constants
+        fed = dict(zip(self.leaves, carry, strict=True)) | fixed | dict(zip(self.plan.examples, batch, strict=True))
+        sizes, key = learn_sizes(fed), self._key(fed, seed)
+        row: list[Any] = []
+        seen: list[Any] = []
+        for turn, step, watched in zip(self.plan.turns, self._turns, self._watched, strict=True):
+            values = step.run(XLA, fed, self.kinds, sizes, key)
+            if look:
+                numbers = watched.run(XLA, values, self.kinds, sizes, key)
+                seen += [numbers[n].reshape(-1).astype(self.kinds.float) for n in turn.watched]
+            row += [values[n] for n in turn.outputs]
+            fed = fed | {leaf: values[new] for leaf, new in turn.carry.items()}
+        samples = jnp.concatenate(seen) if seen else jnp.zeros(self.width, self.kinds.float)
+        return tuple(fed[leaf] for leaf in self.leaves), self._row(row), samples
 
     def _row(self, values: Any) -> Any:
         return jnp.stack(values).astype(self.kinds.float)
 
     def _held_out(self, carry: Any, held_out: Any, constants: Any) -> Any:
-        leaves = dict(zip(self.leaves, carry, strict=True)) | constants
+        fixed, seed = constants
+        leaves = dict(zip(self.leaves, carry, strict=True)) | fixed
+        key = self._key(leaves, seed)
         rows = held_out[0].shape[0]
 
         def block(arrays: Any) -> Any:
             fed = leaves | dict(zip(self.plan.examples, arrays, strict=True))
-            return self._row(trace(self._validate, fed, self.kinds))
+            return self._row(trace(self._validate, fed, self.kinds, key))
 
         full, rest = divmod(rows, VALIDATION_BLOCK)
         total = jnp.zeros(len(self.plan.validation), self.kinds.float)
