@@ -45,6 +45,13 @@ def _carry_prepare(inputs: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(inputs)
 
 
+def _write_carry(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    value, state, new = (a.text for a in args)
+    if latex:
+        return Piece(f"{value} \\text{{ with }} {state} \\leftarrow {new}", 1)
+    return Piece(f"{value} with {state} ← {new}", 1)
+
+
 carry = declare(
     Op(
         name="carry",
@@ -54,7 +61,7 @@ carry = declare(
         dtype=lambda inputs, attrs: inputs[0].dtype,
         forward=lambda xp, x, state, new: x,
         calculus=Linear(lambda g, node, k: g, positions=(0,)),
-        write=lambda node, args, latex: Piece(args[0].text, args[0].strength, args[0].open),
+        write=_write_carry,
         gate="pass",
         structure="identity",
         facts=ABSENT,
