@@ -32,24 +32,36 @@ from chainrule.nn.losses import (
 )
 from chainrule.nn.model import Model, Sequential, as_model
 from chainrule.nn.noise import Dropout, GaussianNoise
+from chainrule.nn.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "INITIALIZERS",
     "LOSSES",
     "Activation",
+    "BatchNormalization",
     "Constant",
     "Dense",
     "Dropout",
     "Flatten",
     "GaussianNoise",
+    "GroupNormalization",
     "Initializer",
+    "InstanceNormalization",
     "Layer",
+    "LayerNormalization",
     "Loss",
     "Model",
     "Normal",
     "Orthogonal",
     "ParametricReLU",
+    "RMSNormalization",
     "Scaled",
     "Sequential",
     "Uniform",

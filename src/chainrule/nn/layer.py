@@ -11,6 +11,7 @@ from chainrule.graph.node import Node, Scope, describe, inside
 from chainrule.graph.op import is_float, lift
 from chainrule.ops import cast
 from chainrule.ops import parameter as parameter_
+from chainrule.ops import state as state_
 
 
 class Layer:
@@ -51,6 +52,11 @@ class Layer:
             node = parameter_(name, shape, initializer=initializer)
         self._parameters[name] = node
         return node
+
+    def state(self, name: str, shape: tuple[int, ...], initial: float = 0.0) -> Node:
+        """Make a state of the layer, which a step of training hands on to the next one; see ``cr.carry``."""
+        with inside(self.scope):
+            return state_(name, shape, initial=initial)
 
     def build(self, x: Node) -> None:
         """Make the parameters for operands like x."""

@@ -16,9 +16,10 @@ from chainrule.verbs import Derivation, Label
 def derivative_names(graph: Graph, wrt: Sequence[Node]) -> dict[Node, Label]:
     """A name for every derivative that is worth one: those by ``wrt``, and those by quantities on the way to them.
 
-    In a layer it is Z whose derivative has a name; of the quantities outside of layers it is each that has one.
+    In a layer it is each but A, whose derivative belongs to the layer that follows; so it is outside of layers, but for
+    the outputs.
     """
-    on_the_way = [n for n in graph if n.inputs and (n.name == "Z" if n.scope else n.name and n not in graph.outputs)]
+    on_the_way = [n for n in graph if n.inputs and n.name and (n.name != "A" if n.scope else n not in graph.outputs)]
     return {n: (f"d{n.name}", n.scope) for n in (*wrt, *on_the_way)}
 
 
