@@ -238,3 +238,74 @@ def test_a_formula_of_two_inputs_is_not_a_network_by_itself():
 def test_anything_else_is_refused():
     with pytest.raises(ConfigurationError, match=r"(?s)not a network.*given: +int.*Sequential"):
         nn.as_model(3, (2,))
+
+
+# looking into a network and changing it
+
+
+def three():
+    x = cr.input("x", ("m", 4))
+    h = cr.Dense(8, "relu", name="hidden")(x)
+    return x, h, cr.Model(x, cr.Dense(2)(cr.Dropout(0.5)(h)))
+
+
+def test_a_summary_counts_as_one_does_by_hand():
+    summary = three()[2].summary()
+    assert [layer.kind for layer in summary] == ["Dense", "Dropout", "Dense"]
+    assert [layer.parameter_count for layer in summary] == [4 * 8 + 8, 0, 8 * 2 + 2]
+    assert [layer.multiply_adds for layer in summary] == [4 * 8, 0, 8 * 2]
+    assert (summary.parameter_count, summary.multiply_adds) == (58, 48)
+    assert str(summary).splitlines()[1].split()[:5] == ["hidden", "Dense", "(m,", "8)", "40"]
+
+
+def test_weights_that_are_used_twice_are_counted_once_and_work_twice():
+    x, layer = cr.input("x", ("m", 4)), cr.Dense(4)
+    summary = cr.Model(x, layer(layer(x))).summary()
+    assert (summary.parameter_count, summary.multiply_adds) == (20, 32)
+
+
+def test_a_sequential_network_is_summarised_when_its_input_is_known():
+    network = cr.Sequential(cr.Dense(3, input_dim=2), cr.Dense(1))
+    assert network.summary().parameter_count == 13
+    assert cr.Sequential(cr.Dense(3)).summary((5,)).parameter_count == 18
+
+
+def test_layers_are_found_replaced_and_taken_out():
+    network = cr.Sequential(cr.Dense(3, "relu", name="first"), cr.Dense(2, name="second"), cr.Dense(1))
+    assert network["first"] is network[0]
+    network["second"] = cr.Dense(5, name="wider")
+    assert [getattr(layer, "units", None) for layer in network] == [3, 5, 1]
+    assert network.pop().units == 1
+    assert len(network[:1]) == 1
+    for key, says in (("wide", "did you mean 'wider'"), (7, "0 to 1, or first, wider")):
+        with pytest.raises(ConfigurationError, match=f"(?s)no such layer.*{says}"):
+            network[key]
+
+
+def test_a_quantity_is_found_by_its_name_and_another_put_in_its_place():
+    x, _, model = three()
+    smooth = model.replace("A_hidden", cr.tanh)
+    assert str(smooth["A_hidden"]) == "ReLU(Z_hidden)"
+    ones = {n: np.ones(n.shape) if n.ndim > 1 else np.zeros(n.shape) for n in smooth.parameters}
+    found = cr.evaluate(smooth.output, ones | {x: np.ones((3, 4))})
+    np.testing.assert_allclose(found, 8 * np.tanh(4))
+    with pytest.raises(GraphError, match=r"(?s)no such quantity.*did you mean 'A_hidden'"):
+        model["A_hiden"]
+    with pytest.raises(ShapeError, match=r"(?s)another shape.*\(m, 4\).*\(m, 8\)"):
+        model.replace("A_hidden", x)
+
+
+def test_a_trained_network_is_cut_and_its_head_replaced():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 4))
+    first = cr.fit(cr.Sequential(cr.Dense(6, "tanh", name="body"), cr.Dense(1)), X, X[:, 0], epochs=5)
+    features = first.model["A_body"]
+    second = cr.Model(first.model.inputs, cr.Dense(3, "softmax")(features))
+    run = cr.fit(second, X, rng.integers(0, 3, 50), start=first, frozen="body", epochs=2)
+    np.testing.assert_array_equal(run.parameters["W_body"], first.parameters["W_body"])
+    by_name = cr.fit(second, X, rng.integers(0, 3, 50), start={"W_body": np.zeros((4, 6))}, frozen="body", epochs=1)
+    assert not by_name.parameters["W_body"].any()
+    with pytest.raises(ConfigurationError, match=r"(?s)parameter that the network has not.*did you mean 'W_body'"):
+        cr.fit(second, X, rng.integers(0, 3, 50), start={"W_bod": 0})
+    with pytest.raises(ShapeError, match=r"(?s)another shape.*\(\).*\(4, 6\)"):
+        cr.fit(second, X, rng.integers(0, 3, 50), start={"W_body": 0})

@@ -70,12 +70,11 @@ def test_examples_that_cannot_be_predicted(run, x, says):
 
 
 def test_what_a_run_says_about_itself(run):
-    assert [line.split() for line in run.summary().split("\n")] == [
-        ["W1", "(3,", "4)", "12"],
-        ["b1", "(4,)", "4"],
-        ["W2", "(4,", "3)", "12"],
-        ["b2", "(3,)", "3"],
-        ["parameters", "31"],
+    assert [line.split() for line in str(run.summary()).split("\n")] == [
+        ["layer", "output", "parameters", "multiply–adds"],
+        ["1", "Dense", "(m,", "4)", "16", "W1", "(3,", "4),", "b1", "(4,)", "12"],
+        ["2", "Dense", "(m,", "3)", "15", "W2", "(4,", "3),", "b2", "(3,)", "12"],
+        ["total", "31", "24"],
     ]
     assert repr(run).startswith("<Run: 31 parameters, 30 epochs, loss ")
     assert {**run.settings, "optimizer": ""} == {

@@ -128,7 +128,6 @@ def trace_run(run: Run, X: Any, Y: Any = None, *, as_written: bool = True, objec
         feeds[step.labels] = run.labels.encode(Y, run.model.output)
     if step.weights is not None:
         feeds[step.weights] = np.ones(rows)
-    feeds = {n: feeds[n] for n in Graph(step.written_cost).leaves() if n in feeds}
     leaves = [n for n in (*inputs, *step.parameters) if is_float(n.dtype)]
     dtype, seed = run.settings.get("dtype"), run.settings.get("seed", 0)
     return trace(step.written_cost, feeds, wrt=leaves, as_written=as_written, dtype=dtype, seed=seed)

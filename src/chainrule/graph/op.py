@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from chainrule.errors import ConfigurationError, DTypeError, ShapeError, near
-from chainrule.graph.dim import Shape, show
+from chainrule.graph.dim import Shape, Size, show
 from chainrule.graph.node import VOCABULARY, Node, user_line
 
 
@@ -183,6 +183,7 @@ class Op:
         extremes: inputs at which value and derivative must be finite in float32.
         needs: what ``forward`` wants to be told besides: the result's ``"dtype"`` or ``"shape"``.
         prepare: brings the operands to a common kind of number before the node is made.
+        multiply_adds: how many products are summed up in one node of it; 0 but for contractions and convolutions.
     """
 
     name: str = MISSING  # type: ignore[assignment]
@@ -202,6 +203,7 @@ class Op:
     extremes: Any = MISSING
     needs: tuple[str, ...] = ()
     prepare: Callable[[Sequence[Node]], tuple[Node, ...]] = tuple
+    multiply_adds: Callable[[Node], Size] = lambda node: 0
 
     @property
     def __doc__(self) -> str:  # type: ignore[override]

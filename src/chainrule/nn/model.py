@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from chainrule.errors import ConfigurationError, GraphError, ShapeError
-from chainrule.graph.dim import as_shape, definite
+from chainrule.errors import ConfigurationError, GraphError, ShapeError, near
+from chainrule.graph.dim import as_shape, definite, show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, ancestors
 from chainrule.nn.layer import Layer
+from chainrule.nn.summary import Summary, summarise
+from chainrule.notation import unique_names
 from chainrule.ops import input as input_
 from chainrule.rewrite import in_phase
 
@@ -80,6 +82,60 @@ class Model:
         """How many numbers are learned."""
         return sum(math.prod(definite(p.shape)) for p in self.parameters)
 
+    def summary(self) -> Summary:
+        """The layers with their outputs, parameters and multiply–adds for one example. Prints as a table.
+
+        >>> import chainrule as cr
+        >>> x = cr.input("x", ("m", 4))
+        >>> print(Model(x, cr.Dense(2)(cr.Dense(8, "relu")(x))).summary())
+        layer         output  parameters                      multiply–adds
+        1      Dense  (m, 8)          40  W1 (4, 8), b1 (8,)             32
+        2      Dense  (m, 2)          18  W2 (8, 2), b2 (2,)             16
+        total                         58                                 48
+        """
+        return summarise(self.outputs)
+
+    @cached_property
+    def quantities(self) -> dict[str, Node]:
+        """Every quantity that has a name, as formulas write it: W1, Z1, A1 …"""
+        return {symbol.text: n for n, symbol in unique_names(self.graph.nodes).items()}
+
+    def __getitem__(self, name: str) -> Node:
+        if name not in self.quantities:
+            raise GraphError(
+                "the network has no such quantity",
+                given=repr(name),
+                expected=", ".join(self.quantities),
+                hint=near(str(name), self.quantities),
+            )
+        return self.quantities[name]
+
+    def replace(self, old: Node | str, new: Node | Callable[[Node], Node]) -> Model:
+        """The network with another quantity, or a function of the old one, in the place of one.
+
+        Args:
+            old: a quantity or its name.
+            new: a node of the same shape, or a function of the old node.
+
+        >>> import chainrule as cr
+        >>> x = cr.input("x", ("m", 4))
+        >>> network = Model(x, cr.Dense(2)(cr.Dense(8, "relu")(x)))
+        >>> print(network.replace("A1", cr.tanh).output)
+        tanh(A1) W2 + b2
+        """
+        at = self[old] if isinstance(old, str) else old
+        if at not in self.graph.nodes:
+            raise GraphError("what is replaced is not part of the network", given=repr(at))
+        put = new if isinstance(new, Node) else new(at)
+        if put.shape != at.shape:
+            raise ShapeError("what takes its place has another shape", given=show(put.shape), expected=show(at.shape))
+        stays = set(ancestors(put))
+        table: dict[Node, Node] = {}
+        for node in self.graph:
+            inputs = tuple(table[i] for i in node.inputs)
+            table[node] = put if node is at else node if node in stays else node.rebuilt(inputs)
+        return Model(self.inputs, [table[n] for n in self.outputs])
+
     def __call__(self, *operands: Node) -> Node:
         """The same network, weights shared, on other operands."""
         if len(operands) != len(self.inputs):
@@ -139,6 +195,46 @@ class Sequential(Layer):
 
     def __iter__(self) -> Iterator[Callable[[Node], Node]]:
         return iter(self.layers)
+
+    def __getitem__(self, key: Any) -> Any:
+        """A layer by its place or its name; a slice is a network of its own that shares their weights."""
+        if isinstance(key, slice):
+            return Sequential(*self.layers[key])
+        return self.layers[self._place(key)]
+
+    def __setitem__(self, key: int | str, layer: Callable[[Node], Node]) -> None:
+        """Put another layer in the place of one."""
+        place = self._place(key)
+        self.add(layer)
+        self.layers[place] = self.layers.pop()
+
+    def pop(self, key: int | str = -1) -> Callable[[Node], Node]:
+        """Take a layer out, the last by default."""
+        self._models.clear()
+        return self.layers.pop(self._place(key))
+
+    def _place(self, key: Any) -> int:
+        names = [getattr(layer, "name", None) for layer in self.layers]
+        if key in names and key is not None:
+            return names.index(key)
+        if isinstance(key, int) and -len(self.layers) <= key < len(self.layers):
+            return key % len(self.layers)
+        known = [str(n) for n in names if n]
+        raise ConfigurationError(
+            "the network has no such layer",
+            given=repr(key),
+            expected=f"0 to {len(self.layers) - 1}" + (f", or {', '.join(known)}" if known else ""),
+            hint=near(key, known) if isinstance(key, str) else None,
+        )
+
+    def summary(self, shape: Sequence[Any] | None = None) -> Summary:
+        """The layers with their outputs, parameters and multiply–adds; see :meth:`Model.summary`.
+
+        Args:
+            shape: of one example, where the first layer does not say it.
+        """
+        known = next(reversed(self._models.values()), None) if shape is None else None
+        return (known or self.model(shape)).summary()
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigurationError, ShapeError
-from chainrule.graph.dim import Shape, Size
+from chainrule.graph.dim import Shape, Size, product
 from chainrule.graph.node import Node
 from chainrule.graph.op import (
     ABSENT,
@@ -56,6 +56,14 @@ def _shape(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
                     expected=f"equal sizes for axis {letter}, not {sizes[letter]} and {size}",
                 )
     return tuple(sizes[letter] for letter in result)
+
+
+def _multiply_adds(node: Node) -> Size:
+    operands, _ = parse(node.attrs["spec"])
+    pairs = [
+        pair for letters, n in zip(operands, node.inputs, strict=True) for pair in zip(letters, n.shape, strict=True)
+    ]
+    return product(dict(pairs).values())
 
 
 def _transpose(g: Node, node: Node, k: int) -> Node:
@@ -149,6 +157,7 @@ EINSUM = declare(
         ),
         extremes=ABSENT,
         prepare=same_float,
+        multiply_adds=_multiply_adds,
     ),
     public=False,
 )
@@ -170,13 +179,13 @@ def contract(operands: Sequence[str], result: str, nodes: Sequence[Node]) -> Nod
     arrays = [n for letters, n in zip(operands, nodes, strict=True) if letters]
     operands = [letters for letters in operands if letters]
     if len(arrays) > 1:
-        product: Node | None = EINSUM(*arrays, spec=",".join(operands) + "->" + result)
+        found: Node | None = EINSUM(*arrays, spec=",".join(operands) + "->" + result)
     else:
-        product = transpose(arrays[0], tuple(operands[0].index(letter) for letter in result)) if arrays else None
+        found = transpose(arrays[0], tuple(operands[0].index(letter) for letter in result)) if arrays else None
     for number in reversed(numbers):
-        product = number if product is None else number * product
-    assert product is not None
-    return product
+        found = number if found is None else number * found
+    assert found is not None
+    return found
 
 
 @vocabulary

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.engine.program import check_mapping
 from chainrule.errors import ConfigurationError, DataError, ShapeError, near
-from chainrule.graph.dim import definite
+from chainrule.graph.dim import definite, show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.nn import LOSSES, Loss, Model, as_model, initial_value
@@ -76,6 +77,7 @@ def fit(
     sample_weight: Any = None,
     class_weight: Any = None,
     frozen: Any = (),
+    start: Any = None,
     shuffle: bool = True,
     callbacks: Sequence[Callback] = (),
     watch: Any = None,
@@ -107,6 +109,8 @@ def fit(
         sample_weight: a weight for each example; they are scaled to a mean of 1.
         class_weight: a mapping from label to weight, or ``"balanced"``.
         frozen: layers, parameters or their names that stay as they are.
+        start: a run whose numbers the parameters that it shares with this network begin with, or such numbers by
+            parameter or name; the others are drawn.
         shuffle: a new random order in every epoch.
         callbacks: functions called after every epoch with the run so far; one that returns True ends it.
         watch: what to sample while it trains, for ``run.watched``: True for what a diagnosis needs, names and groups
@@ -148,6 +152,7 @@ def fit(
         sample_weight=sample_weight,
         class_weight=class_weight,
         frozen=frozen,
+        start=start,
         shuffle=shuffle,
         watch=watch,
         every=every,
@@ -203,13 +208,14 @@ class Trainer:
         sample_weight: Any = None,
         class_weight: Any = None,
         frozen: Any = (),
+        start: Any = None,
         shuffle: bool = True,
         watch: Any = None,
         every: int = 1,
         seed: int = 0,
         dtype: Any = "float32",
     ) -> None:
-        start = network if isinstance(network, Run) else None
+        start = network if isinstance(network, Run) and start is None else start
         model = _model_of(network, X)
         own = own_objectives(loss, optimizer, learning_rate)
         arrays = inputs_of(model, X)
@@ -408,18 +414,45 @@ class Trainer:
         )
         return Epochs(plan, self._initial, training, validation, dtype)
 
-    def _start(self, before: Run | None) -> dict[Node, Any]:
+    def _start(self, before: Any) -> dict[Node, Any]:
+        given = self._given(before)
         values: dict[Node, Any] = {}
-        for index, (name, node) in enumerate(self.step.parameter_names.items()):
+        for index, node in enumerate(self.step.parameters):
+            fresh = node not in given
             shape = definite(node.shape)
-            given = before.parameters if before else {}
-            values[node] = given[name] if given else initial_value(shape, node.attrs["initializer"], self.seed, index)
+            values[node] = initial_value(shape, node.attrs["initializer"], self.seed, index) if fresh else given[node]
         for step in self.steps:
             for state in (*step.update.states, *step.carried):
-                values[state] = np.full(definite(state.shape), state.attrs["initial"])
-            for name, state in step.state_names.items():
-                values[state] = before.states[name] if before else values[state]
+                values[state] = given.get(state, np.full(definite(state.shape), state.attrs["initial"]))
         return values
+
+    def _given(self, before: Any) -> dict[Node, Any]:
+        """Numbers to begin with, by node."""
+        if before is None:
+            return {}
+        if isinstance(before, Run):
+            return before.values
+        check_mapping(before, "numbers to begin with are", "its numbers")
+        names = self.step.parameter_names | {k: n for s in self.steps for k, n in s.state_names.items()}
+        out: dict[Node, Any] = {}
+        for key, value in before.items():
+            node = key if isinstance(key, Node) else names.get(key)
+            if node is None or node not in names.values():
+                raise ConfigurationError(
+                    "numbers for a parameter that the network has not",
+                    given=repr(key),
+                    expected=", ".join(names),
+                    hint=near(str(key), names),
+                )
+            array = np.asarray(value)
+            if array.shape != definite(node.shape):
+                raise ShapeError(
+                    f"the numbers that {node.name} begins with have another shape",
+                    given=show(array.shape),
+                    expected=show(node.shape),
+                )
+            out[node] = array
+        return out
 
     def _chunk(self, batch: int) -> int:
         """So many epochs that a call takes about a tenth of a second, from the size of the work alone."""

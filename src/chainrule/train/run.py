@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,10 +12,11 @@ import numpy as np
 
 from chainrule.engine.program import Program
 from chainrule.errors import ConfigurationError, GraphError, ShapeError
-from chainrule.graph.dim import definite, show
+from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.nn import Model
+from chainrule.nn.summary import Summary
 from chainrule.notation import Sheet
 from chainrule.rewrite import rewrite
 from chainrule.train.first_bad import BadNumber
@@ -159,15 +159,9 @@ class Run:
         found = [str(s) for step in self.steps for s in step.rewriting.because("stability")]
         return "\n".join(dict.fromkeys(found)) or "nothing had to be rewritten"
 
-    def summary(self) -> str:
-        """Parameters with their shapes and counts, a line each."""
-        rows = [
-            (name, show(node.shape), math.prod(definite(node.shape)))
-            for name, node in self.step.parameter_names.items()
-        ]
-        width = max((len(name) for name, _, _ in rows), default=9)
-        lines = [f"{name:<{width}}  {shape:<12} {count:>10,}" for name, shape, count in rows]
-        return "\n".join([*lines, f"{'parameters':<{width + 14}} {sum(r[2] for r in rows):>10,}"])
+    def summary(self) -> Summary:
+        """The layers with their outputs, parameters and multiply–adds; prints as a table."""
+        return self.model.summary()
 
     def save(self, folder: str | Path, also: Mapping[str, Any] | None = None) -> Path:
         """Write the run to a folder; see :mod:`chainrule.train.files`."""
