@@ -141,3 +141,15 @@ def test_wrong_numbers_are_refused_before_anything_is_compiled(compiled, outputs
 
 def test_a_large_whole_number_fits_in_double_precision():
     assert compile_nodes([Y + 1], "float64")({Y: [2**40]})[0].tolist() == [2**40 + 1]
+
+
+def test_many_points_in_one_program_are_the_points_one_by_one():
+    x, w, b = cr.input("x", ("m", 3)), cr.parameter("w", (3,)), cr.input("b", ())
+    compiled = compile_nodes([cr.sum(cr.tanh(x @ w + b)), x @ w], np.float64)
+    rng = np.random.default_rng(0)
+    feeds = {x: rng.normal(size=(5, 3))}
+    ws, bs = rng.normal(size=(7, 3)), rng.normal(size=7)
+    sums, products = compiled.over({w: ws, "b": bs}, feeds, at_once=3)
+    each = [compiled({**feeds, w: ws[k], b: bs[k]}) for k in range(7)]
+    np.testing.assert_allclose(sums, [s for s, _ in each])
+    np.testing.assert_allclose(products, [p for _, p in each])

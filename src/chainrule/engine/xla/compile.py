@@ -66,6 +66,32 @@ class Compiled:
             values = [np.asarray(v) for v in self._compiled[nodes](key, *(arrays[n] for n in nodes))]
         return values[0] if self.single else values
 
+    def over(self, moving: Feeds, feeds: Feeds, at_once: int) -> Any:
+        """Values of the outputs at many points, in one program.
+
+        Args:
+            moving: for the leaves that differ from point to point their numbers, stacked along a first axis.
+            feeds: numbers for the other leaves, the same at every point.
+            at_once: so many points are computed side by side.
+
+        Returns:
+            As a call, with the points along a first axis.
+        """
+        stacked = {n: as_array(n, v, self.kinds) for n, v in self.program.match({**moving, **feeds}).items()}
+        fixed = {n: stacked.pop(n) for n in list(stacked) if n not in moving and n.name not in moving}
+        with precision(self.kinds, self.program):
+
+            def everywhere(points: list[Any], rest: list[Any]) -> list[Any]:
+                def one(here: list[Any]) -> list[Any]:
+                    fed = dict(zip(stacked, here, strict=True)) | dict(zip(fixed, rest, strict=True))
+                    return trace(self.program, fed, self.kinds)
+
+                found: list[Any] = jax.lax.map(one, points, batch_size=at_once)
+                return found
+
+            values = [np.asarray(v) for v in jax.jit(everywhere)(list(stacked.values()), list(fixed.values()))]
+        return values[0] if self.single else values
+
 
 def compile_nodes(outputs: Iterable[Node], dtype: Any = None, single: bool = False) -> Compiled:
     """Compile outputs through XLA in a working precision (float32 by default)."""
