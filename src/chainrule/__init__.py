@@ -10,7 +10,24 @@
 
 from chainrule import errors, explain, nn, notation, ops, optimize, train
 from chainrule.errors import ChainruleError
-from chainrule.explain import Convexity, Jacobian, Trace, convexity, hessian, hessian_vector, jacobian, trace
+from chainrule.explain import (
+    Anatomy,
+    Boundary,
+    Convexity,
+    Jacobian,
+    LossSurface,
+    Path,
+    Trace,
+    activation_curve,
+    anatomy,
+    boundary,
+    convexity,
+    hessian,
+    hessian_vector,
+    jacobian,
+    surface,
+    trace,
+)
 from chainrule.graph import Dim, Graph, Node
 from chainrule.nn import (
     Activation,
@@ -163,7 +180,9 @@ __all__ = [
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Anatomy",
     "BatchNormalization",
+    "Boundary",
     "ChainruleError",
     "Convexity",
     "CosineDecay",
@@ -182,6 +201,7 @@ __all__ = [
     "Jacobian",
     "Layer",
     "LayerNormalization",
+    "LossSurface",
     "Model",
     "Momentum",
     "Nesterov",
@@ -189,6 +209,7 @@ __all__ = [
     "Objective",
     "OneCycle",
     "ParametricReLU",
+    "Path",
     "RMSNormalization",
     "RMSprop",
     "Run",
@@ -201,10 +222,13 @@ __all__ = [
     "WarmUp",
     "abs",
     "absolute_error",
+    "activation_curve",
     "add",
+    "anatomy",
     "argmax",
     "argmin",
     "binary_cross_entropy",
+    "boundary",
     "broadcast_to",
     "by_phase",
     "carry",
@@ -310,6 +334,7 @@ __all__ = [
     "subtract",
     "sum",
     "sum_of_squared_residuals",
+    "surface",
     "svg",
     "swish",
     "tanh",

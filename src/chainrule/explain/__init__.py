@@ -1,21 +1,41 @@
-"""Every number explained: traces of one forward and backward pass, Jacobians and second derivatives."""
+"""Every number explained: traces, Jacobians, curvature, the anatomy of a network, surfaces, diagnosis."""
 
+from chainrule.explain import histories
+from chainrule.explain.anatomy import Anatomy, LayerCurves, Unit, anatomy
+from chainrule.explain.boundaries import Boundary, boundary
 from chainrule.explain.convexity import Convexity, convexity
+from chainrule.explain.curves import ActivationCurve, activation_curve
+from chainrule.explain.cut import Cut
 from chainrule.explain.diagnosis import Diagnosis, Finding
 from chainrule.explain.jacobian import Jacobian, hessian, hessian_vector, jacobian
+from chainrule.explain.paths import Path
+from chainrule.explain.surfaces import LossSurface, surface
 from chainrule.explain.trace import Moment, Passage, Trace, trace
 
 __all__ = [
+    "ActivationCurve",
+    "Anatomy",
+    "Boundary",
     "Convexity",
+    "Cut",
     "Diagnosis",
     "Finding",
     "Jacobian",
+    "LayerCurves",
+    "LossSurface",
     "Moment",
     "Passage",
+    "Path",
     "Trace",
+    "Unit",
+    "activation_curve",
+    "anatomy",
+    "boundary",
     "convexity",
     "hessian",
     "hessian_vector",
+    "histories",
     "jacobian",
+    "surface",
     "trace",
 ]

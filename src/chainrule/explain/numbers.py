@@ -31,5 +31,5 @@ def number(value: Any) -> str:
 
 def aligned(rows: Sequence[Sequence[str]], gap: str = "   ") -> list[str]:
     """The rows of a table as lines, every column as wide as its widest cell."""
-    widths = [max(columns(row[k]) for row in rows) for k in range(len(rows[0]))]
+    widths = [max(columns(row[k]) for row in rows) for k in range(len(rows[0]) if rows else 0)]
     return [gap.join(padded(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -112,7 +112,8 @@ def fit(
         start: a run whose numbers the parameters that it shares with this network begin with, or such numbers by
             parameter or name; the others are drawn.
         shuffle: a new random order in every epoch.
-        callbacks: functions called after every epoch with the run so far; one that returns True ends it.
+        callbacks: functions called after every epoch with the run so far; one that returns True ends it. One that has
+            a method ``begin``, such as :class:`chainrule.Path`, is given the run before the first epoch as well.
         watch: what to sample while it trains, for ``run.watched``: True for what a diagnosis needs, names and groups
             such as ``["A1", "gradients"]``, or a mapping from these to statistics; see :mod:`chainrule.train.watch`.
         every: the steps that are sampled: the first, and every so many-th after it.
@@ -161,6 +162,9 @@ def fit(
     )
     epochs = _at_least_one(epochs, "epochs")
     show = Progress(epochs) if (sys.stderr.isatty() if progress is None else progress) else None
+    for callback in callbacks:
+        if hasattr(callback, "begin"):
+            callback.begin(trainer.run())
     with _interruptible() as interrupted:
         while trainer.history.epochs < epochs and not trainer.history.stopped:
             trainer.advance(1 if callbacks else min(trainer.chunk, epochs - trainer.history.epochs))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigurationError, near
+from chainrule.train.readings import READINGS
 
 Array = np.ndarray[Any, Any]
 
@@ -60,6 +61,13 @@ class History:
         """The numbers of one epoch, counted from 1; −1 is the last."""
         row = self.table[epoch - 1 if epoch > 0 else epoch]
         return {c: float(v) for c, v in zip(self.columns, row, strict=True)}
+
+    def figure(self) -> Any:
+        """The learning curves, loss and metrics over the epochs, as a Matplotlib figure."""
+        return READINGS["history"](self)
+
+    def _repr_png_(self) -> bytes | None:
+        return self.figure()._repr_png_() if self.epochs else None
 
     def keys(self) -> tuple[str, ...]:
         """The columns."""

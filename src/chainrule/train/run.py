@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,14 +23,13 @@ from chainrule.train.first_bad import BadNumber
 from chainrule.train.formulas import joined, step_formulas
 from chainrule.train.history import History
 from chainrule.train.labels import Labels, examples, fits
+from chainrule.train.readings import READINGS as READINGS
 from chainrule.train.step import StepGraph
 from chainrule.train.watch import Watched
 
 Array = np.ndarray[Any, Any]
 LARGEST_BLOCK = 4096
 """Rows that are predicted at once."""
-READINGS: dict[str, Callable[..., Any]] = {}
-"""How a run is explained; filled by the room ``explain``, which stands above this one."""
 
 
 @dataclass(eq=False)
@@ -145,6 +144,18 @@ class Run:
     def trace(self, X: Any, Y: Any = None, *, as_written: bool = True, objective: str | None = None) -> Any:
         """Forward and backward of one example or batch, node by node; see :func:`chainrule.trace`."""
         return READINGS["trace"](self, X, Y, as_written=as_written, objective=objective)
+
+    def anatomy(self, X: Any = None, Y: Any = None, **where: Any) -> Any:
+        """What every unit does over one or two inputs, and how the pieces add up; see :func:`chainrule.anatomy`."""
+        return READINGS["anatomy"](self, X, Y, **where)
+
+    def boundary(self, X: Any = None, Y: Any = None, **where: Any) -> Any:
+        """Where the decision changes, over two inputs; see :func:`chainrule.boundary`."""
+        return READINGS["boundary"](self, X, Y, **where)
+
+    def surface(self, X: Any, Y: Any, along: Any = None, **settings: Any) -> Any:
+        """The cost over two parameters or directions, with optimizers' paths; see :func:`chainrule.surface`."""
+        return READINGS["surface"](self, X, Y, along, **settings)
 
     def why(self) -> Any:
         """Why it does not train as it should: what rules find; see :mod:`chainrule.explain.diagnosis`.

@@ -19,6 +19,7 @@ from chainrule.graph.node import Node, Scope
 from chainrule.graph.op import Elementwise, is_float
 from chainrule.ops import abs as abs_
 from chainrule.ops import cast, concatenate, constant, equal, less, max, mean, min, reshape, sqrt
+from chainrule.train.readings import READINGS
 from chainrule.train.step import StepGraph
 
 Array = np.ndarray[Any, Any]
@@ -276,6 +277,16 @@ class Watched:
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def figure(self, *names: Any) -> Any:
+        """What was sampled over the steps as a Matplotlib figure: lines, and histograms as images.
+
+        Args:
+            names: quantities ``"A1"``, statistics ``"rms"``, or pairs of both; everything by default.
+
+        Errors: what was not watched, with near names.
+        """
+        return READINGS["watched"](self, *names)
 
     def __str__(self) -> str:
         """First, middle and last sample of every statistic, as a table."""
