@@ -16,6 +16,7 @@ import typer
 
 from chainrule import __version__
 from chainrule.cli import show
+from chainrule.cli.figures import figure
 from chainrule.errors import ChainruleError, ConfigurationError, RunError
 from chainrule.train import Run, TrainingWarning, load
 from chainrule.train.table import TableRun, fit_table, load_table
@@ -231,6 +232,9 @@ def why(run: RunFolder) -> None:
         show.plain(load(run).why())
     else:
         show.plain(diagnose(trained.run, trained.preprocessing.encoder.features))
+
+
+app.command()(figure)
 
 
 @app.command()

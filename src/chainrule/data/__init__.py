@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chainrule.data.dataset import Dataset as Dataset
     from chainrule.data.dataset import Preprocessing as Preprocessing
     from chainrule.data.dataset import prepare as prepare
+    from chainrule.data.flowers import iris as iris
     from chainrule.data.house_prices import ames as ames
     from chainrule.data.metrics import baseline as baseline
     from chainrule.data.metrics import report as report
@@ -39,6 +40,7 @@ _HOME = {
     "TargetScaler": "targets",
     "Task": "task",
     "ames": "house_prices",
+    "iris": "flowers",
     "as_table": "tables",
     "baseline": "metrics",
     "check_writable": "writing",
