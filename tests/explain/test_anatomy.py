@@ -262,3 +262,19 @@ def test_networks_that_have_no_units():
     run = cr.fit(several, [x, x], x, epochs=1)
     with pytest.raises(GraphError, match="one input"):
         cr.anatomy(run, x)
+
+
+# --- networks that are otherwise in training --------------------------------------------------------------
+
+
+def test_dropout_and_normalisation_are_as_in_prediction():
+    network = cr.Sequential(
+        cr.Dense(4, "relu"), cr.Dropout(0.3), cr.BatchNormalization(), cr.Dense(3, "tanh"), cr.Dense(1)
+    )
+    run = cr.fit(network, x, np.exp(x), epochs=5)
+    found, p = cr.anatomy(run, x), run.parameters
+    np.testing.assert_allclose(found.unit(3).running[-1], run.predict(GRID)[:, 0], atol=1e-5)
+    np.testing.assert_allclose(found["A1[2]"].value, relu(p["W1"][0, 2] * GRID + p["b1"][2]), atol=1e-6)
+    assert [layer.name for layer in found.layers] == ["A1", "A4", "Z5"]
+    surface = run.surface(x, np.exp(x), ("W1[0, 0]", "b4[1]"), points=3)
+    assert surface.centre_loss == pytest.approx(run.evaluate(x, np.exp(x))["loss"], rel=1e-10)

@@ -219,3 +219,12 @@ def test_a_parameter_that_no_path_has(line):
         line[1]["W2"]
     with pytest.raises(ConfigurationError, match="nothing yet"):
         cr.Path()["W1"]
+
+
+def test_a_cost_of_one_s_own_that_needs_no_labels():
+    X = cr.input("X", ("m", 1))
+    w, b = cr.parameter("w", (1,)), cr.parameter("b", (1,))
+    run = cr.fit(cr.Model(X, X * w + b), x, loss=cr.mean((X * w + b - 3 * X) ** 2), epochs=2)
+    found = cr.surface(run, x, along=("w[0]", "b[0]"), span=((2, 4), (-1, 1)), points=3)
+    np.testing.assert_allclose(found.loss[:, 1], [1, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(found.loss[1], [np.mean(x**2), 0, np.mean(x**2)], atol=1e-12)

@@ -16,7 +16,7 @@ import numpy as np
 from chainrule.engine import interpret
 from chainrule.errors import ConfigurationError, near
 from chainrule.explain.cut import Cut, cut
-from chainrule.explain.layers import Layer, layers_of
+from chainrule.explain.layers import Layer, as_it_predicts, layers_of
 from chainrule.explain.numbers import aligned, number
 from chainrule.graph.node import Node
 from chainrule.notation import Symbol, write
@@ -263,17 +263,17 @@ def anatomy(
     """
     counts = (401, 81) if points is None else (points, points)
     where = cut(run, X, vary=vary, at=at, span=span, names=names, points=counts)
-    parts = _Parts(run, layers_of(run))
+    output, prediction = as_it_predicts(run)
+    parts = _Parts(run, layers_of(run, output), prediction)
     values = parts.values(where.rows)
     curves = tuple(
         LayerCurves(p.name, p.sum_name, parts.formula(p), values[p.sums], values[p.output]) for p in parts.layers
     )
-    output, prediction = run.model.output, run.step.prediction
     name = "ŷ" if prediction is not output else parts.layers[-1].name if output is parts.layers[-1].output else "ŷ"
     examples = None
     if X is not None:
         rows = inputs_of(run.model, X)[0].astype(float)
-        examples = rows, None if Y is None else run.labels.encode(Y, output)
+        examples = rows, None if Y is None else run.labels.encode(Y, run.model.output)
     return Anatomy(where, curves, name, values[prediction], examples, parts)
 
 
@@ -283,13 +283,12 @@ class _Parts:
 
     run: Run
     layers: tuple[Layer, ...]
+    prediction: Node
 
     def values(self, rows: Array) -> dict[Node, Array]:
         """Every node of the network for these examples."""
         wanted = [n for p in self.layers for n in (p.source, p.sums, p.output)]
-        found = interpret(
-            [*wanted, self.run.step.prediction], {self.run.model.inputs[0]: rows} | self.run.values, np.float64
-        )
+        found = interpret([*wanted, self.prediction], {self.run.model.inputs[0]: rows} | self.run.values, np.float64)
         return {n: np.asarray(v) for n, v in found.items()}
 
     def formula(self, layer: Layer, sums: Symbol | None = None) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.engine import interpret
 from chainrule.errors import ConfigurationError
 from chainrule.explain.cut import Cut, cut
+from chainrule.explain.layers import as_it_predicts
 from chainrule.train import Run
 from chainrule.train.readings import READINGS
 from chainrule.train.run import inputs_of
@@ -136,7 +137,7 @@ def _numbered(kind: str, count: int) -> tuple[int, ...]:
 
 def _scores(run: Run, rows: Array) -> Array:
     """A number for each class: its probability; where there is one output, that of both."""
-    prediction = run.step.prediction
+    _, prediction = as_it_predicts(run)
     found = np.asarray(
         interpret([prediction], {run.model.inputs[0]: rows} | run.values, np.float64)[prediction], np.float64
     )

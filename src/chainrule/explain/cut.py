@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigurationError, GraphError, near
+from chainrule.explain.layers import as_it_predicts
 from chainrule.explain.numbers import number
 from chainrule.graph.dim import definite, show
 from chainrule.graph.node import Node
@@ -190,7 +191,7 @@ def _too_many(
 
 def _strongest(run: Run, node: Node, examples: Array) -> tuple[int, int]:
     """The two columns with the largest |∂ŷ/∂x| times the spread of x, by the derived gradient."""
-    total = (run.step.prediction**2).sum()  # squared, since a softmax sums to one whatever x is
+    total = (as_it_predicts(run)[1] ** 2).sum()  # squared, since a softmax sums to one whatever x is
     slopes = evaluate(gradient(total, node), {node: examples[:1000]} | run.values, dtype=np.float64)
     moved = np.abs(slopes).mean(axis=0) * examples.std(axis=0)
     first, second = np.argsort(-moved, kind="stable")[:2]

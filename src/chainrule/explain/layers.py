@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from chainrule.errors import GraphError
 from chainrule.graph.dim import definite
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, ancestors
 from chainrule.graph.op import Elementwise
+from chainrule.notation import Symbol
 from chainrule.ops.contractions import as_product
+from chainrule.rewrite import in_phase
 from chainrule.train import Run
 
 
@@ -50,23 +54,33 @@ class Layer:
         return all(isinstance(n.op.calculus, Elementwise) for n in between)
 
 
-def layers_of(run: Run) -> tuple[Layer, ...]:
-    """The layers of a network in the order of their computation.
+def as_it_predicts(run: Run) -> tuple[Node, Node]:
+    """The output of a network as it is when it predicts, and the prediction: the same, or the probability of a logit.
+
+    Errors: a network with several outputs.
+    """
+    output = run.model.output
+    found = in_phase([output, run.step.loss.prediction(output)], training=False).outputs
+    return found[0], found[1]
+
+
+def layers_of(run: Run, output: Node) -> tuple[Layer, ...]:
+    """The layers under the output of a network, in the order of their computation.
 
     Whoever wrote the network, by layers or as a formula: a layer is a product of rows with a parameter, what a
     parameter is added to it, and the function of that alone.
 
     Errors: a network without such a product.
     """
-    graph = run.model.graph
+    graph = Graph(output)
     found: list[Layer] = []
     for node in graph:
         if _is_product(node):
-            found.append(_layer(run, graph, node, len(found) + 1))
+            found.append(_layer(run, graph, node, found))
     if not found:
         raise GraphError(
             "the network has no layer whose units could be shown",
-            given=f"{run.model.output!r}",
+            given=f"{output!r}",
             expected="h W + b with rows h (m, k) and a parameter W (k, n), such as Dense(n)",
         )
     return tuple(found)
@@ -80,7 +94,7 @@ def _is_product(node: Node) -> bool:
     return in_order and rows.ndim == weights.ndim == 2 and weights.op.name == "parameter"
 
 
-def _layer(run: Run, graph: Graph, product: Node, number: int) -> Layer:
+def _layer(run: Run, graph: Graph, product: Node, before: Sequence[Layer]) -> Layer:
     bias, sums = None, product
     users = graph.consumers[product]
     if len(users) == 1 and users[0].op.name == "add":
@@ -89,9 +103,15 @@ def _layer(run: Run, graph: Graph, product: Node, number: int) -> Layer:
             bias, sums = others[0], users[0]
     output = _activated(graph, sums)
     names = run.step.names
+    weights = names[product.inputs[1]]
+    taken = {name for layer in before for name in (layer.name, layer.sum_name)}
 
     def called(node: Node | None, otherwise: str) -> str:
-        return names[node].text if node is not None and node in names else f"{otherwise}{number}"
+        if node is not None and node in names:
+            return names[node].text
+        number = weights.layer or str(len(before) + 1)
+        ranked = (Symbol(otherwise, number, rank).text for rank in count(1))
+        return next(name for name in ranked if name not in taken)
 
     return Layer(
         product.inputs[0],

@@ -109,7 +109,7 @@ class LossSurface:
 def surface(
     run: Run,
     X: Any,
-    Y: Any,
+    Y: Any = None,
     along: Any = None,
     *,
     paths: Sequence[Path] | Path = (),
@@ -122,7 +122,7 @@ def surface(
     Args:
         run: the trained network: the centre of the surface.
         X: the examples of which J is the mean.
-        Y: their labels.
+        Y: their labels, where the cost needs any.
         along: two parameters, ``("W1[0, 0]", "b1[0]")``; two directions, each a mapping from names of parameters to
             arrays of their shapes; ``"random"`` for two random ones in which every unit's weights are as long as the
             unit's own (filter-normalised; biases stay); ``"path"`` for the two main directions of the paths (their
@@ -232,19 +232,21 @@ def _count(points: Any) -> int:
 
 
 class _Heights:
-    """The step's own cost for examples and labels, anywhere in the space of the parameters."""
+    """The step's own cost, of the network as it predicts, anywhere in the space of the parameters."""
 
     def __init__(self, run: Run, X: Any, Y: Any) -> None:
         self.run, step = run, run.step
+        self.cost = step.validation[0]
         arrays = inputs_of(step.model, X)
         self.feeds: dict[Node, Any] = dict(zip(step.model.inputs, arrays, strict=True))
-        self.feeds[step.labels] = run.labels.encode(Y, step.model.output)
-        if len(self.feeds[step.labels]) != len(arrays[0]):
-            raise ShapeError(
-                "examples and labels differ in number",
-                given=f"{len(arrays[0])} examples, {len(self.feeds[step.labels])} labels",
-                expected="a label for every example",
-            )
+        if step.labels is not None:
+            codes = self.feeds[step.labels] = run.labels.encode(Y, step.model.output)
+            if len(codes) != len(arrays[0]):
+                raise ShapeError(
+                    "examples and labels differ in number",
+                    given=f"{len(arrays[0])} examples, {len(codes)} labels",
+                    expected="a label for every example",
+                )
         if step.weights is not None:
             self.feeds[step.weights] = np.ones(len(arrays[0]))
 
@@ -261,23 +263,23 @@ class _Heights:
                     feeds[along] = direction[name]
                     place = place + coordinate * along
             moved[node] = place
-        return self._everywhere(_replaced(self.run.step.cost, moved), {a: α, b: β}, feeds)
+        return self._everywhere(_replaced(self.cost, moved), {a: α, b: β}, feeds)
 
     def along(self, places: Sequence[Mapping[str, Array]]) -> Array:
         """J at some places."""
         names = self.run.step.parameter_names
         moving = {node: np.array([place[name] for place in places]) for name, node in names.items()}
-        return self._everywhere(self.run.step.cost, moving, self.feeds)
+        return self._everywhere(self.cost, moving, {**self.run.values, **self.feeds})
 
     def _everywhere(self, cost: Node, moving: dict[Node, Array], feeds: dict[Node, Any]) -> Array:
         from chainrule.engine.xla import compile_nodes
 
-        order = ancestors(cost)
-        used = {n: v for n, v in feeds.items() if n in set(order)}
+        order = dict.fromkeys(ancestors(cost))
+        moving = {n: v for n, v in moving.items() if n in order}
+        used = {n: v for n, v in feeds.items() if n in order and n not in moving}
         sizes = learn_sizes({n: np.asarray(v) for n, v in used.items()})
         numbers = sum(int(np.prod([resolve(s, sizes) for s in n.shape], dtype=int)) for n in order)
         compiled = compile_nodes([cost], np.float64, single=True)
-        moving = {n: v for n, v in moving.items() if n in set(order)}
         found: Array = compiled.over(moving, used, max(1, AT_ONCE // numbers))
         return found
 

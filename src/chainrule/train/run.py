@@ -153,7 +153,7 @@ class Run:
         """Where the decision changes, over two inputs; see :func:`chainrule.boundary`."""
         return READINGS["boundary"](self, X, Y, **where)
 
-    def surface(self, X: Any, Y: Any, along: Any = None, **settings: Any) -> Any:
+    def surface(self, X: Any, Y: Any = None, along: Any = None, **settings: Any) -> Any:
         """The cost over two parameters or directions, with optimizers' paths; see :func:`chainrule.surface`."""
         return READINGS["surface"](self, X, Y, along, **settings)
 
