@@ -17,7 +17,7 @@ FORMATS = ("png", "svg", "pdf")
 def figure(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Which figure; without a name they are listed.", show_default=False),
+        typer.Argument(metavar="NAME", help="Which figure; without a name they are listed.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
@@ -31,8 +31,9 @@ def figure(
 ) -> None:
     """Draw a figure from a live model: dosage, unit, exp, iris, iris_boundary, loss_surface, activations, sigmoid …
 
-    Each network is trained and each derivative derived when the command runs, and what was learned is printed:
-    weights, shifts, how the curves are mirrored. Every activation goes by its own name.
+    Networks are trained and derivatives derived on the spot, and what was learned is printed.
+
+    Every activation goes by its own name: chainrule figure softplus.
     """
     from chainrule.explain.gallery import GALLERY, picture
     from chainrule.nn import ACTIVATIONS

@@ -139,7 +139,7 @@ class Anatomy:
         cut: where it was looked at.
         layers: the layers in order.
         prediction_name: ŷ, or what the network calls its output.
-        prediction: what :meth:`Run.predict` gives, (points, outputs).
+        prediction: what ``run.predict`` gives, (points, outputs).
         examples: the examples and labels to compare with, where they were given.
     """
 

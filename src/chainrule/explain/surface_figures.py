@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
 from chainrule.explain.figures import COLOURS, DASHES, GREY, INK, MARKERS, Drawing, drawing, space, style, symbol
@@ -74,7 +75,8 @@ def _contours(found: LossSurface) -> Drawing:
     figure = drawing(6.8, 4.6)
     axes = figure.subplots()
     height, levels = _levels(found)
-    axes.contourf(found.x, found.y, height, levels, cmap="Greys", alpha=0.5, extend="both")
+    greys = colormaps["Greys"](np.linspace(0.02, 0.5, len(levels) + 1))
+    axes.contourf(found.x, found.y, height, levels, colors=greys, extend="both")
     lines = axes.contour(found.x, found.y, height, levels, colors="#7d7d7d", linewidths=0.6, linestyles="solid")
     axes.clabel(lines, levels[::2], fontsize=7, fmt=lambda v: f"{v:.3g}")
     for k, track in enumerate(found.tracks):

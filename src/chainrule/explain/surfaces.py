@@ -144,7 +144,7 @@ def surface(
     >>> x = np.linspace(-1, 1, 20)
     >>> run = cr.fit(cr.Sequential(cr.Dense(1)), x, 3 * x + 1, epochs=5)
     >>> found = surface(run, x, 3 * x + 1, ("W1[0, 0]", "b1[0]"), span=((2, 4), (0, 2)), points=21)
-    >>> round(float(found.loss[10, 10]), 9), found.x[10], found.y[10]
+    >>> round(float(found.loss[10, 10]), 9), found.x[10].item(), found.y[10].item()
     (0.0, 3.0, 1.0)
     """
     recorded = [paths] if isinstance(paths, Path) else list(paths)
