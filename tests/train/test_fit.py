@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
 import numpy as np
@@ -459,7 +459,9 @@ def traced(monkeypatch):
     """How often a training program was traced, that is compiled."""
     count = []
     program = Epochs._program
-    monkeypatch.setattr(Epochs, "_program", lambda *given: (count.append(1), program(*given))[1])
+    monkeypatch.setattr(
+        Epochs, "_program", wraps(program)(lambda *given, **how: (count.append(1), program(*given, **how))[1])
+    )
     return count
 
 

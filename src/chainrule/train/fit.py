@@ -167,7 +167,9 @@ def fit(
             callback.begin(trainer.run())
     with _interruptible() as interrupted:
         while trainer.history.epochs < epochs and not trainer.history.stopped:
-            trainer.advance(1 if callbacks else min(trainer.chunk, epochs - trainer.history.epochs))
+            left = epochs - trainer.history.epochs
+            now = 1 if callbacks else min(trainer.chunk, left)
+            trainer.advance(now, 0 if callbacks else min(trainer.chunk, left - now))
             if show is not None:
                 show.show(trainer.history)
             try:
@@ -283,6 +285,7 @@ class Trainer:
         self._initial = self._start(start)
         self._epochs = self._compile(training, validation, batch, columns, dtype)
         self.chunk = self._chunk(batch)
+        self._drawn: tuple[int, int, Array] | None = None
 
     def _own_steps(
         self,
@@ -464,21 +467,29 @@ class Trainer:
         seconds = steps * 1e-5 + 6e-10 * self.rows * self.step.model.parameter_count
         return int(min(max(1, round(0.1 / seconds)), 1000, max(1, 2_000_000 // self.rows)))
 
-    def advance(self, epochs: int) -> None:
-        """Train for some epochs more."""
+    def advance(self, epochs: int, ahead: int = 0) -> None:
+        """Train for some epochs more; the orders of ``ahead`` further ones are drawn meanwhile."""
         done = self.history.epochs
-        orders = np.zeros((max(epochs, self.chunk if epochs > 1 else 1), self.rows), np.int32)
-        for i in range(epochs):
-            orders[i] = self._order(done + i)
-        self.history.extend(self._epochs.run(orders, epochs))
+        self._epochs.start_run(self._orders(done, epochs), epochs)
+        self._drawn = (done + epochs, ahead, self._orders(done + epochs, ahead)) if ahead else None
+        self.history.extend(self._epochs.finish_run())
         self._note_the_end()
 
     def run_epochs(self, epochs: int) -> None:
         """Train for exactly so many epochs more, in calls of ``chunk`` epochs."""
         while epochs > 0 and not self.history.stopped:
             now = min(epochs, self.chunk)
-            self.advance(now)
             epochs -= now
+            self.advance(now, min(epochs, self.chunk))
+
+    def _orders(self, first: int, epochs: int) -> Array:
+        """The order of the rows in each of some epochs; for ``chunk`` of them, or for one, so that two programs do."""
+        if self._drawn is not None and self._drawn[:2] == (first, epochs):
+            return self._drawn[2]
+        orders = np.zeros((max(epochs, self.chunk if epochs > 1 else 1), self.rows), np.int32)
+        for i in range(epochs):
+            orders[i] = self._order(first + i)
+        return orders
 
     def _order(self, epoch: int) -> Array:
         if not self.shuffle:

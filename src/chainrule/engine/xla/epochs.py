@@ -143,7 +143,10 @@ class Epochs:
                 jnp.asarray(-1, jnp.int32),
                 jnp.asarray(0, jnp.int32),
             )
-        self._run = jax.jit(self._program, donate_argnums=(0, 1))
+        self.epoch = 0
+        self._under_way: tuple[Any, ...] = ()
+        # Nothing is donated: what the call began with is needed where it ends in numbers that are not finite.
+        self._run = jax.jit(self._program, static_argnames="careful")
 
     def run(self, permutations: np.ndarray[Any, Any], epochs: int) -> np.ndarray[Any, Any]:
         """Train for some epochs, at most as many as there are permutations.
@@ -157,9 +160,30 @@ class Epochs:
             numbers are not finite, the parameters stay those of the epoch before. ``samples`` has a row for every
             step that was watched so far, and ``sampled_at`` the number of the step, from 0.
         """
-        before = int(self.control[3])
+        self.start_run(permutations, epochs)
+        return self.finish_run()
+
+    def start_run(self, permutations: np.ndarray[Any, Any], epochs: int) -> None:
+        """Begin what :meth:`run` does; the host is free for other work until it asks for the result."""
+        self._under_way = permutations, epochs, self._call(permutations, epochs)
+
+    def finish_run(self) -> np.ndarray[Any, Any]:
+        """The result of what was begun."""
+        permutations, epochs, found = self._under_way
+        *_, control, _, _, _, healthy = found
+        if int(control[0]) == NOT_FINITE or not bool(healthy):
+            found = self._call(permutations, epochs, careful=True)
+        self.carry, self.best, self.control, history, samples, count, _ = found
+        done = int(count)
+        self.status, self.best_epoch = int(self.control[0]), int(self.control[2])
+        if self.plan.watched:
+            self._keep(np.asarray(samples)[:done], self.epoch)
+        self.epoch += done
+        return np.asarray(history)[:done]
+
+    def _call(self, permutations: np.ndarray[Any, Any], epochs: int, careful: bool = False) -> Any:
         with self._precision():
-            self.carry, self.best, self.control, history, samples, done = self._run(
+            return self._run(
                 self.carry,
                 self.best,
                 self.control,
@@ -168,12 +192,8 @@ class Epochs:
                 self.data,
                 self.held_out,
                 self.fixed,
+                careful=careful,
             )
-            done = int(done)
-            self.status, self.best_epoch = int(self.control[0]), int(self.control[2])
-            if self.plan.watched:
-                self._keep(np.asarray(samples)[:done], before)
-            return np.asarray(history)[:done]
 
     def bad_step(self, order: np.ndarray[Any, Any]) -> tuple[int | None, dict[Node, np.ndarray[Any, Any]]]:
         """Go step by step through the epoch that was not finite, from where it began.
@@ -243,7 +263,13 @@ class Epochs:
         data: Any,
         held_out: Any,
         fixed: Any,
+        careful: bool,
     ) -> Any:
+        """Epochs until one is not finite; ``careful`` looks at all numbers after each, and goes back to the one before.
+
+        To look at them and to keep those of the epoch before costs as much as a step or two, so that it is done only
+        where the loss, or a number at the end, shows that it has to be.
+        """
         constants = self._constants(fixed)
         columns = len(self.plan.outputs) + (len(self.plan.validation) if held_out else 0)
         history = jnp.zeros((permutations.shape[0], columns), self.kinds.float)
@@ -262,14 +288,17 @@ class Epochs:
                 samples = lax.dynamic_update_index_in_dim(samples, seen, i, 0)
             if held_out:
                 row = jnp.concatenate([row, self._held_out(new, held_out, constants)])
-            finite = jnp.isfinite(row).all() & _all_finite(new)
-            carry = jax.tree.map(partial(jnp.where, finite), new, carry)
+            finite = jnp.isfinite(row).all()
+            if careful:
+                finite = finite & _all_finite(new)
+                new = jax.tree.map(partial(jnp.where, finite), new, carry)
+            carry = new
             best, control = self._judge(carry, best, control, row, finite)
             return i + 1, carry, best, control, lax.dynamic_update_index_in_dim(history, row, i, 0), samples
 
         first = (jnp.int32(0), carry, best, control, history, samples)
         done, carry, best, control, history, samples = lax.while_loop(going_on, one_epoch, first)
-        return carry, best, control, history, samples, done
+        return carry, best, control, history, samples, done, _all_finite(carry)
 
     def _epoch(self, carry: Any, order: Any, data: Any, constants: Any, first: Any) -> tuple[Any, Any, Any]:
         rows, batch = order.shape[0], min(self.plan.batch_size, order.shape[0])
