@@ -459,9 +459,13 @@ def traced(monkeypatch):
     """How often a training program was traced, that is compiled."""
     count = []
     program = Epochs._program
-    monkeypatch.setattr(
-        Epochs, "_program", wraps(program)(lambda *given, **how: (count.append(1), program(*given, **how))[1])
-    )
+
+    @wraps(program)
+    def counted(*given, **how):
+        count.append(1)
+        return program(*given, **how)
+
+    monkeypatch.setattr(Epochs, "_program", counted)
     return count
 
 

@@ -228,7 +228,7 @@ class Sequential(Layer):
         )
 
     def summary(self, shape: Sequence[Any] | None = None) -> Summary:
-        """The layers with their outputs, parameters and multiply–adds; see :meth:`Model.summary`.
+        """The layers with their outputs, parameters and multiply–adds for one example; see ``Model.summary``.
 
         Args:
             shape: of one example, where the first layer does not say it.
