@@ -8,7 +8,7 @@
 1/m · xᵀ (σ(x W + b) − y)
 """
 
-from chainrule import errors, explain, nn, notation, ops, optimize, train
+from chainrule import data, errors, explain, nn, notation, ops, optimize, train
 from chainrule.errors import ChainruleError
 from chainrule.explain import Convexity, Jacobian, Trace, convexity, hessian, hessian_vector, jacobian, trace
 from chainrule.graph import Dim, Graph, Node
@@ -149,6 +149,7 @@ from chainrule.train import (
     Trainer,
     TrainingWarning,
     fit,
+    fit_folder,
     fit_table,
     formulas,
     load,
@@ -218,6 +219,7 @@ __all__ = [
     "convexity",
     "cos",
     "cumsum",
+    "data",
     "directional",
     "distribution",
     "divide",
@@ -234,6 +236,7 @@ __all__ = [
     "expm1",
     "eye",
     "fit",
+    "fit_folder",
     "fit_table",
     "flip",
     "floor",
