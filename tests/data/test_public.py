@@ -41,7 +41,7 @@ UPSTREAM = {
             },
         }
     ),
-    "sms": archive({"SMSSpamCollection": "ham\tNA\nspam\tWIN \"£100\", now\nham\tü\n", "readme": "about"}),
+    "sms": archive({"SMSSpamCollection": 'ham\tNA\nspam\tWIN "£100", now\nham\tü\n', "readme": "about"}),
     "shakespeare": b"First Citizen:\nBefore we proceed\n",
     "names": b"emma\nolivia",
 }
@@ -64,7 +64,7 @@ def test_recordings_are_unpacked_by_digit_and_speaker(source, tmp_path, capsys):
     assert found.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     assert found.classes == ("0", "7")
     assert found.groups.tolist() == ["ada", "ada", "bob", "bob"] * 2
-    assert (found.items[:, 0] * 32768).round().tolist() == [2, 10, 2, 10, 702, 710, 702, 710]
+    assert (np.asarray(found.items)[:, 0] * 32768).round().tolist() == [2, 10, 2, 10, 702, 710, 702, 710]
     told = capsys.readouterr().err
     for word in ("16.4 MB", "CC BY-SA 4.0", source.url("/spoken-digits"), str(tmp_path / "cache" / "data")):
         assert word in told

@@ -139,14 +139,14 @@ class _Standardising(Encoder):
         return [", ".join(map(str, place)) for place in np.ndindex(self.format.shape)]
 
     def to_json(self) -> dict[str, Any]:
-        return {"format": asdict(self.format), "mean": self.mean.tolist(), "scale": self.scale.tolist()}
+        return {"form": asdict(self.format), "mean": self.mean.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
         mean, scale = (np.array(content[k], dtype=np.float64) for k in ("mean", "scale"))
         if mean.shape != scale.shape or mean.ndim != 1:
             raise ValueError(f"mean of shape {mean.shape} and scale of shape {scale.shape}")
-        return cls(cls._format(content["format"]), mean, scale, tuple(content["notes"]))
+        return cls(cls._format(content["form"]), mean, scale, tuple(content["notes"]))
 
     @staticmethod
     @abstractmethod

@@ -212,8 +212,7 @@ def _format(files: tuple[Path, ...], size: tuple[int, int] | None, channels: int
     grey = True
     for file in files if size is None or channels is None else ():
         with Image.open(file) as image:
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # the camera was held upright
-            sizes[image.size if turned else image.size[::-1]] += 1
+            sizes[image.size if _turned(image) else image.size[::-1]] += 1
             grey = grey and image.mode in ("1", "L", "LA", "I", "F", "I;16", "I;16B")
     if size is None and len(sizes) > 1:
         common = sizes.most_common()
@@ -226,6 +225,11 @@ def _format(files: tuple[Path, ...], size: tuple[int, int] | None, channels: int
         )
     height, width = next(iter(sizes)) if size is None else _pair(size)
     return ImageFormat(height, width, channels if channels is not None else 1 if grey else 3, fit)
+
+
+def _turned(image: Any) -> bool:
+    """Whether the camera notes that it was held upright; a PNG that notes nothing in its head is not searched."""
+    return (image.format != "PNG" or "exif" in image.info) and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
 
 
 def _pair(size: Any) -> tuple[int, int]:

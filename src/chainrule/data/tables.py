@@ -198,8 +198,9 @@ def _read_text(file: Path, texts: Sequence[str]) -> pl.DataFrame:
         return blank_lines + header_lines + row + int(broken or 0) + 1
 
     written = [name for name in raw.columns if name in texts]
+    others = raw.drop(written)
     try:
-        table = _typed_table(raw.drop(written), separator, line_of)
+        table = _typed_table(others, separator, line_of) if others.width else others
     except DataError as error:
         raise error.within(file.name) from None
     return table.with_columns(raw[name].replace("", None) for name in written).select(raw.columns)
