@@ -101,6 +101,13 @@ def test_a_folder_of_ones_own_comes_first_and_nothing_is_asked(source, tmp_path,
     assert [path for path, _ in source.asked] == ["/sms"]
 
 
+def test_a_folder_that_is_not_there_is_told(source, monkeypatch, tmp_path):
+    monkeypatch.setenv("CHAINRULE_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="CHAINRULE_DATA names no folder"):
+        load("names")
+    assert len(load("iris")) == 150  # what a package carries does not need it
+
+
 def test_without_a_network_it_is_said_where_the_set_may_be_put(source, monkeypatch, tmp_path, capsys):
     gone = dataclasses.replace(public.SOURCES["sms"], url="http://127.0.0.1:1/sms.zip")
     monkeypatch.setitem(public.SOURCES, "sms", gone)

@@ -106,8 +106,17 @@ def load(name: str, *, progress: bool | None = None, **options: Any) -> Examples
 def _own(source: Source) -> Path | None:
     """The set in the user's own folder of data, if it is there."""
     folder = os.environ.get("CHAINRULE_DATA")
-    place = Path(folder) / source.place if folder else None
-    return place if place is not None and place.exists() else None
+    if not folder:
+        return None
+    if not Path(folder).is_dir():
+        raise DataError(
+            "the variable CHAINRULE_DATA names no folder",
+            given=f"'{folder}'",
+            expected="a folder of data sets",
+            hint="correct it, or unset it to use the cache",
+        )
+    place = Path(folder) / source.place
+    return place if place.exists() else None
 
 
 def _place(name: str, source: Source, progress: bool | None) -> Path:
@@ -149,7 +158,8 @@ def _place(name: str, source: Source, progress: bool | None) -> Path:
                 where=source.url,
                 hint="what lies at the source has changed: report it to chainrule",
             ) from error
-        made.replace(place)
+        if not place.exists():  # another process may have been faster
+            made.replace(place)
     packed.unlink(missing_ok=True)
     return place
 

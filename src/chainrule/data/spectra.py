@@ -60,6 +60,7 @@ def mel_filters(bands: int, length: int, rate: int, low: float = 0.0, high: floa
             expected="at least one frequency in every band",
             hint=f"fewer bands, such as {max(1, bands // 2)}, or longer frames",
         )
+    weights.flags.writeable = False  # it is kept, and given again
     return weights
 
 

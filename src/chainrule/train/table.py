@@ -197,6 +197,9 @@ def fit_folder(
         layers, activation, loss, optimizer, learning_rate, epochs, batch_size, patience, test, seed, progress: as in
             :func:`chainrule.fit_table`.
 
+    Files are dealt out at random, every class in equal shares: what belongs together, such as the recordings of one
+    voice, may lie in several parts, and the scores are then those for voices that were heard.
+
     Errors: :class:`DataError` where the folder cannot be used, naming and counting files.
     """
     dataset = data.prepare_folder(
