@@ -16,7 +16,7 @@ import numpy as np
 
 import chainrule as cr
 from chainrule import Dense, Sequential
-from chainrule.data import iris
+from chainrule.data import load
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--short", action="store_true", help="fewer starts and epochs, to at most 8 units")
@@ -79,7 +79,7 @@ axes.legend(frameon=False)
 figure.savefig(options.out / "anatomy_units.png", dpi=150)
 
 # 3. Irises by petal and sepal width, both from 0 to 1: bent planes, a crinkled surface, and what is decided on it.
-table = iris()
+table = load("iris").table()
 widths = table.select("petal width", "sepal width").to_numpy()
 widths = (widths - widths.min(axis=0)) / np.ptp(widths, axis=0)
 species = table["species"].to_list()

@@ -8,7 +8,7 @@
 1/m · xᵀ (σ(x W + b) − y)
 """
 
-from chainrule import errors, explain, nn, notation, ops, optimize, train
+from chainrule import data, errors, explain, nn, notation, ops, optimize, train
 from chainrule.errors import ChainruleError
 from chainrule.explain import (
     Anatomy,
@@ -166,6 +166,7 @@ from chainrule.train import (
     Trainer,
     TrainingWarning,
     fit,
+    fit_folder,
     fit_table,
     formulas,
     load,
@@ -242,6 +243,7 @@ __all__ = [
     "convexity",
     "cos",
     "cumsum",
+    "data",
     "directional",
     "distribution",
     "divide",
@@ -258,6 +260,7 @@ __all__ = [
     "expm1",
     "eye",
     "fit",
+    "fit_folder",
     "fit_table",
     "flip",
     "floor",

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import jax
 import pytest
 
+from chainrule.engine import user_folder
 from chainrule.engine.xla import cache
 
 SRC = Path(__file__).parents[2] / "src"
@@ -83,10 +84,10 @@ HOME = Path("/home/ada")
     ],
 )
 def test_it_lies_where_the_system_keeps_caches_or_where_the_user_says(monkeypatch, platform, environment, folder):
-    monkeypatch.setattr(cache, "sys", SimpleNamespace(platform=platform))
-    monkeypatch.setattr(cache, "os", SimpleNamespace(environ=environment))
+    monkeypatch.setattr(user_folder, "sys", SimpleNamespace(platform=platform))
+    monkeypatch.setattr(user_folder, "os", SimpleNamespace(environ=environment))
     monkeypatch.setattr(Path, "home", lambda: HOME)
-    assert cache.cache_folder() == folder
+    assert user_folder.cache_folder() == folder
 
 
 # --- what JAX is told -------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ def no_home():
 
 
 def test_a_user_without_a_home_has_no_cache_and_no_error(monkeypatch, config):
-    monkeypatch.setattr(cache, "os", SimpleNamespace(environ={}))
+    monkeypatch.setattr(user_folder, "os", SimpleNamespace(environ={}))
     monkeypatch.setattr(Path, "home", no_home)
     cache.use_cache()
     assert config() == SETTINGS

@@ -19,7 +19,7 @@ from chainrule.cli import show
 from chainrule.cli.figures import figure
 from chainrule.errors import ChainruleError, ConfigurationError, RunError
 from chainrule.train import Run, TrainingWarning, load
-from chainrule.train.table import TableRun, fit_table, load_table
+from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,11 +41,18 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Networks as mathematics: train on a table, predict, read the formulas."""
+    """Networks as mathematics: train on a table or a folder, predict, read the formulas."""
 
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-TableFile = Annotated[Path, typer.Argument(metavar="FILE", help="A table: CSV or Parquet.", show_default=False)]
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="A table: CSV or Parquet; or a folder of images, recordings or texts.",
+        show_default=False,
+    ),
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -70,8 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @app.command()
 def train(
-    file: TableFile,
-    target: Annotated[str, typer.Option(help="The column to predict.", show_default=False)],
+    file: Source,
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict; of a folder, its subfolders are.", show_default=False)
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="A column of texts to predict it from, alone.", show_default=False)
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option(help="regression, binary or categorical; found from the column by default."),
@@ -91,25 +103,38 @@ def train(
         Path | None,
         typer.Option(help="A table to validate on; a fifth of the rows by default.", show_default=False),
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Height and width that images are brought to: 32,32.", show_default=False),
+    ] = None,
+    rate: Annotated[
+        int | None, typer.Option(help="Samples per second that recordings are brought to.", show_default=False)
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="The length that recordings are brought to.", show_default=False)
+    ] = None,
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Where to save the run; runs/NAME by default.", show_default=False),
     ] = None,
     formulas: Annotated[bool, typer.Option("--formulas", help="Print the formula sheet as well.")] = False,
 ) -> None:
-    """Train a network to predict a column of a table, and compare it with a linear model.
+    """Train a network to predict a column of a table, or the class of a file, and compare it with a linear model.
 
+    The classes of images, recordings and text files are the names of the folders that they lie in.
     Where the loss stops being finite, the run is saved with the last finite parameters and the exit code is 2.
     """
-    from chainrule.data import read_table
-
     folder = free_folder(file.stem) if out is None else out
     check_folder(folder)
-    table = read_table(file)
+    of_files = {"size": None if size is None else two_numbers(size), "rate": rate, "seconds": seconds}
+    of_files |= {"skip_broken": skip_broken or None}
+    of_tables = {"target": target, "text": text, "task": task, "validation": validation}
+    trains, what, own = _what_to_train_on(file, of_files, of_tables)
     result = _fit(
-        table,
-        target,
-        task=task,
+        trains,
+        what,
+        own,
         layers=whole_numbers(layers, "--layers"),
         activation=[part.strip() for part in activation.split(",")] if "," in activation else activation,
         loss=loss,
@@ -118,19 +143,19 @@ def train(
         epochs=epochs,
         batch_size=batch_size or None,
         patience=patience,
-        validation_table=read_table(validation) if validation else None,
         seed=seed,
         source=file,
     )
     where = result.save(folder)  # first of all: whoever reads the rest may close the pipe
-    report(result, target)
+    report(result)
     if formulas:
         show.heading("Formulas")
         show.plain(result.run.formulas())
-    quoted = shlex.quote(str(where))
+    quoted, new = shlex.quote(str(where)), "FOLDER" if file.is_dir() else "NEW.csv"
+    explain_it = "" if file.is_dir() else f"chainrule explain {quoted} --row 1   "
     show.plain(
-        f"\nsaved in {where}\nnext: chainrule predict {quoted} NEW.csv -o OUT.csv   chainrule formulas {quoted}"
-        f"\n      chainrule explain {quoted} --row 1   chainrule why {quoted}"
+        f"\nsaved in {where}\nnext: chainrule predict {quoted} {new} -o OUT.csv   chainrule formulas {quoted}"
+        f"\n      {explain_it}chainrule why {quoted}"
     )
     if result.run.history.diverged is not None:
         raise typer.Exit(2)
@@ -139,21 +164,22 @@ def train(
 @app.command()
 def predict(
     run: RunFolder,
-    file: TableFile,
+    file: Source,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="A CSV or Parquet file; standard output by default.", show_default=False),
     ] = None,
 ) -> None:
-    """Predict every row of a table: numbers, or labels with their probabilities."""
-    from chainrule.data import check_writable, read_table, write_table
+    """Predict every row of a table, or every file of a folder: numbers, or labels with their probabilities."""
+    from chainrule.data import check_writable, read_source, write_table
 
     if out is not None:
         check_writable(out)
     trained = load_table(run)
-    table = read_table(file)
+    table = read_source(trained.preprocessing.encoder, file)
     remarks: list[str] = []
-    _check_known_classes(trained, table)
+    if not isinstance(table, Path):
+        _check_known_classes(trained, table)
     found = trained.predict(table, remarks)
     for remark in remarks:
         show.err.print(f"note: {remark}", markup=False)
@@ -211,14 +237,14 @@ def explain(
 
 
 def _table_of(trained: TableRun, file: Path | None) -> Any:
-    from chainrule.data import ames, read_table
+    from chainrule.data import ames, read_source
 
     source = trained.run.settings.get("table")
     if file is None and source == "ames":
         return ames()
     if file is None and source is None:
         raise ConfigurationError("the run does not say which table it was trained on", hint="name a FILE")
-    return read_table(file or Path(str(source)))
+    return read_source(trained.preprocessing.encoder, file or Path(str(source)))
 
 
 @app.command()
@@ -252,9 +278,9 @@ def demo(
     check_folder(folder)
     table = ames()
     show.plain(f"Ames, Iowa: {table.height:,} house sales, {table.width - 1} columns about each, and its price")
-    result = _fit(table, "Sale_Price", layers=(64, 32), learning_rate=0.001)
+    result = _fit(fit_table, (table, "Sale_Price"), {"layers": (64, 32), "learning_rate": 0.001})
     where = result.save(folder)
-    report(result, "Sale_Price")
+    report(result)
     show.heading("What was computed in every step")
     show.plain(result.run.formulas())
     show.plain(
@@ -263,11 +289,36 @@ def demo(
     )
 
 
-def _fit(table: Any, target: str, source: Path | None = None, **options: Any) -> TableRun:
-    """Train, tell warnings, and note where the table came from, so that its rows can be explained later."""
+def _what_to_train_on(file: Path, of_files: dict[str, Any], of_tables: dict[str, Any]) -> tuple[Any, ...]:
+    """The function that trains, what it takes first, and those of its options that belong to files or to tables."""
+    from chainrule.data import read_table
+
+    foreign = of_tables if file.is_dir() else of_files
+    given = [f"--{name.replace('_', '-')}" for name, value in foreign.items() if value is not None]
+    if given:
+        raise ConfigurationError(
+            f"{given[0]} is for {'a table' if file.is_dir() else 'a folder of images or recordings'}",
+            given=f"{', '.join(given)} and the {'folder' if file.is_dir() else 'file'} {file}",
+            hint="of a folder, the classes are its subfolders" if file.is_dir() else None,
+        )
+    if file.is_dir():
+        return fit_folder, (file,), {name: value for name, value in of_files.items() if value is not None}
+    target, text, task, validation = (of_tables[name] for name in ("target", "text", "task", "validation"))
+    if target is None:
+        raise ConfigurationError(
+            "a table needs the column to predict", given=str(file), hint="name it: --target COLUMN"
+        )
+    options = {"text": text, "task": task, "validation_table": read_table(validation) if validation else None}
+    return fit_table, (read_table(file, texts=[text] if text else ()), target), options
+
+
+def _fit(
+    train: Any, what: tuple[Any, ...], own: dict[str, Any], source: Path | None = None, **options: Any
+) -> TableRun:
+    """Train, tell warnings, and note where the data came from, so that rows can be explained later."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TrainingWarning)
-        result = fit_table(table, target, progress=True, **options)
+        result: TableRun = train(*what, progress=True, **own, **options)
     for warning in caught:
         if issubclass(warning.category, TrainingWarning):
             show.err.print(f"warning: {warning.message}", style="yellow", markup=False)
@@ -275,7 +326,7 @@ def _fit(table: Any, target: str, source: Path | None = None, **options: Any) ->
     return result
 
 
-def report(result: TableRun, target: str) -> None:
+def report(result: TableRun) -> None:
     """What was learned, on how many rows, and how well."""
     rows = ", ".join(f"{n:,} {part}" for part, n in result.rows.items())
     classes = result.preprocessing.classes
@@ -284,7 +335,7 @@ def report(result: TableRun, target: str) -> None:
     if history.diverged is None:  # else it has been told, as a warning
         show.plain(history.stopped or f"trained for {show.counted(history.epochs, 'epoch')}")
     inputs = show.counted(len(result.preprocessing.encoder.features), "input")
-    show.plain(f"target {target}: {kind}; {rows} rows; {inputs}")
+    show.plain(f"target {result.preprocessing.target.name}: {kind}; {rows} rows; {inputs}")
     show.notes(result.notes)
     if result.scores:
         show.plain("")
@@ -306,6 +357,14 @@ def whole_numbers(text: str, option: str) -> list[int]:
     except ValueError:
         raise ConfigurationError(f"{option} takes whole numbers", given=repr(text), expected="such as 64,32") from None
     return [] if numbers == [0] else numbers
+
+
+def two_numbers(text: str) -> tuple[int, int]:
+    """``"32,48"`` and ``"32x48"`` as (32, 48), ``"32"`` as (32, 32)."""
+    numbers = whole_numbers(text.replace("x", ","), "--size")
+    if len(numbers) not in (1, 2):
+        raise ConfigurationError("--size takes height and width", given=repr(text), expected="such as 32,32")
+    return numbers[0], numbers[-1]
 
 
 def free_folder(name: str) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule.data.encoders import Encoder, load_encoder
 from chainrule.data.metrics import probabilities
 from chainrule.data.preprocessing import Matrix, TableEncoder
 from chainrule.data.splitting import Rows, split
@@ -21,6 +22,7 @@ from chainrule.data.task import Task, resolve_task
 from chainrule.errors import DataError, RunError
 
 Targets = NDArray[np.float32] | NDArray[np.int64]
+Inputs = NDArray[np.float32] | NDArray[np.int32]
 
 TARGET_FILE = "target.json"
 
@@ -30,7 +32,7 @@ class Preprocessing:
     """What was learned from the training table and predicting needs: task, encoder, target."""
 
     task: Task
-    encoder: TableEncoder
+    encoder: TableEncoder | Encoder
     target: Target
 
     @property
@@ -52,7 +54,7 @@ class Preprocessing:
         return pl.DataFrame([labels, *columns])
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the encoder's two files and ``target.json`` into a folder."""
+        """Write the encoder's files and ``target.json`` into a folder."""
         self.encoder.save(folder)
         write_json(Path(folder) / TARGET_FILE, {"task": self.task, "target": self.target.to_json()})
 
@@ -63,19 +65,23 @@ class Preprocessing:
         content = read_json(file)
         if content.get("task") not in get_args(Task) or not isinstance(content.get("target"), dict):
             raise RunError(f"{file} is incomplete", given=f"{content}", expected="a task and a target")
-        return cls(content["task"], TableEncoder.load(folder), target_from_json(content["target"]))
+        return cls(content["task"], load_encoder(folder), target_from_json(content["target"]))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Matrices (m, d) float32; targets (m, 1) float32 standardised, or codes (m,) int64; remarks."""
+    """Inputs; targets (m, 1) float32 standardised, or codes (m,) int64; remarks.
+
+    Inputs are matrices (m, d) float32 of a table, (m, height, width, channels) of images, (m, frames, features) of
+    recordings, (m, tokens) or numbers of tokens (m, length) int32 of texts.
+    """
 
     preprocessing: Preprocessing
-    X_train: Matrix
+    X_train: Inputs
     y_train: Targets
-    X_validation: Matrix
+    X_validation: Inputs
     y_validation: Targets
-    X_test: Matrix
+    X_test: Inputs
     y_test: Targets
     notes: tuple[str, ...]
 
@@ -85,8 +91,8 @@ class Dataset:
         return self.preprocessing.task
 
     @property
-    def encoder(self) -> TableEncoder:
-        """Table -> matrix."""
+    def encoder(self) -> TableEncoder | Encoder:
+        """Source -> inputs."""
         return self.preprocessing.encoder
 
     @property
@@ -132,7 +138,7 @@ def prepare(
     whole = as_table(table)
     column = column_of(whole, target, "target")
     found = resolve_task(column, task)
-    rows, notes = _labelled(column)
+    rows, notes = labelled_rows(column)
     labels = None if found == "regression" else LabelCodes.fit(column)
     parts = split(
         len(rows),
@@ -171,7 +177,7 @@ def prepare(
 
 def _own_validation(table: pl.DataFrame, encoder: TableEncoder, codec: Target) -> tuple[Matrix, Targets, list[str]]:
     column = column_of(table, codec.name, "target")
-    rows, remarks = _labelled(column)
+    rows, remarks = labelled_rows(column)
     x = encoder.transform(table, remarks)[rows]
     if len(rows) == 0:
         raise DataError(
@@ -182,7 +188,7 @@ def _own_validation(table: pl.DataFrame, encoder: TableEncoder, codec: Target) -
     return x, codec.encode(column, rows), [f"validation table: {remark}" for remark in remarks]
 
 
-def _labelled(column: pl.Series) -> tuple[Rows, list[str]]:
+def labelled_rows(column: pl.Series) -> tuple[Rows, list[str]]:
     """The rows that have a target, and a note on how many have none."""
     rows = column.is_not_null().arg_true().to_numpy().astype(np.int64)
     missing = column.null_count()

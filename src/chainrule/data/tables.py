@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
 
 
-def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
+def read_table(path: str | os.PathLike[str], texts: Sequence[str] = ()) -> pl.DataFrame:
     r"""Read a table from a CSV file (``.csv``, ``.tsv``, ``.txt``, also with ``.gz``) or a Parquet file.
 
     Found out from the content of a text file: the separator (``,`` ``;`` tab ``|``), the encoding (UTF-8,
     UTF-16, else Windows-1252 or Latin-1), a decimal comma, and the type of every column (see
     ``chainrule.data.columns``). Cells in ``NULL_MARKERS`` are missing. The first line holds the column names.
+    The columns named in `texts` are kept as they are written: only an empty cell is missing there.
 
     Returns:
         A table of m rows; its columns are Int64, Float64, Boolean, Date, Datetime or String.
@@ -49,8 +50,7 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
     """
     file = Path(path)
     _check_file(file)
-    read = _read_parquet if file.name.lower().endswith(PARQUET_ENDINGS) else _read_text
-    table = read(file)
+    table = _read_parquet(file) if file.name.lower().endswith(PARQUET_ENDINGS) else _read_text(file, texts)
     if table.height == 0:
         raise DataError(
             f"{file.name} has no rows",
@@ -183,7 +183,7 @@ def _read_parquet(file: Path) -> pl.DataFrame:
         ) from error
 
 
-def _read_text(file: Path) -> pl.DataFrame:
+def _read_text(file: Path, texts: Sequence[str]) -> pl.DataFrame:
     content = unpack(_read_bytes(file), file.name)
     text = decode(content, file.name)
     body = text.strip("\n")
@@ -197,10 +197,13 @@ def _read_text(file: Path) -> pl.DataFrame:
         broken = raw.head(row).select(pl.all().str.count_matches("\n", literal=True).sum()).sum_horizontal().item()
         return blank_lines + header_lines + row + int(broken or 0) + 1
 
+    written = [name for name in raw.columns if name in texts]
+    others = raw.drop(written)
     try:
-        return _typed_table(raw, separator, line_of)
+        table = _typed_table(others, separator, line_of) if others.width else others
     except DataError as error:
         raise error.within(file.name) from None
+    return table.with_columns(raw[name].replace("", None) for name in written).select(raw.columns)
 
 
 def _typed_table(raw: pl.DataFrame, separator: str, line_of: Callable[[int], int]) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.data import iris as iris_table
+from chainrule.data import load
 from chainrule.errors import ConfigurationError, near
 from chainrule.explain.anatomy import anatomy
 from chainrule.explain.boundaries import boundary
@@ -147,7 +147,7 @@ IRIS_NAMES = ("petal width", "sepal width")
 
 def _widths() -> tuple[Array, list[str]]:
     """Petal and sepal width, each scaled to (0, 1), and the species."""
-    table = iris_table()
+    table = load("iris").table()
     X = table.select(IRIS_NAMES).to_numpy()
     scaled: Array = (X - X.min(axis=0)) / (X.max(axis=0) - X.min(axis=0))
     return scaled, table["species"].to_list()

@@ -7,7 +7,7 @@ from chainrule.train.history import History
 from chainrule.train.objective import Objective
 from chainrule.train.run import Run
 from chainrule.train.step import StepGraph, step_graph
-from chainrule.train.table import TableRun, fit_table, load_table
+from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
 
 __all__ = [
     "EarlyStopping",
@@ -19,6 +19,7 @@ __all__ = [
     "Trainer",
     "TrainingWarning",
     "fit",
+    "fit_folder",
     "fit_table",
     "formulas",
     "load",

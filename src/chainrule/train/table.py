@@ -1,4 +1,4 @@
-"""From a table to a trained network: task, preprocessing, network, training, and a linear model beside it."""
+"""From a table or a folder to a trained network: preprocessing, network, training, a linear model beside it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule import data
 from chainrule.errors import ConfigurationError, DataError, RunError
-from chainrule.nn import LOSSES, Dense, Loss, Sequential
+from chainrule.nn import LOSSES, Dense, Flatten, Layer, Loss, Sequential
 from chainrule.nn import loss as loss_by_name
 from chainrule.train.files import load, place_of
 from chainrule.train.fit import EarlyStopping, fit
@@ -36,14 +36,14 @@ LABELS = {
 
 @dataclass(frozen=True)
 class TableRun:
-    """A network trained on a table.
+    """A network trained on a table, or on a folder of images, recordings or texts.
 
     Attributes:
         run: the trained network.
-        preprocessing: how a table becomes numbers, and outputs become predictions.
+        preprocessing: how a table or a folder becomes numbers, and outputs become predictions.
         rows: how many rows each part has: training, validation, test.
         scores: metrics on the held-out test rows: of the network, and of a plain linear model.
-        notes: what was done with the table's columns and rows.
+        notes: what was done with columns, rows and files.
     """
 
     run: Run
@@ -62,15 +62,28 @@ class TableRun:
         return self.run.save(folder, also={PREPROCESSING: self.preprocessing.save})
 
     def predict(self, table: Any, remarks: list[str] | None = None) -> Any:
-        """A table of predictions, and for classes of probabilities, one row for each row of ``table``."""
-        inputs = self.preprocessing.encoder.transform(table, remarks)
-        return self.preprocessing.decide(self.run.predict(inputs))
+        """A table of predictions, and for classes of probabilities, one row for each row of ``table``.
+
+        For a network of images, recordings or text files ``table`` is a folder, a file, or a list of files, and the
+        first column names the file.
+        """
+        encoder = self.preprocessing.encoder
+        found = self.preprocessing.decide(self.run.predict(encoder.transform(table, remarks)))
+        keys = encoder.keys(table) if hasattr(encoder, "keys") else None
+        return found if keys is None else keys.hstack(found)
 
     def trace(self, table: Any, row: int) -> Any:
         """Forward and backward of one row of a table, counted from 1; see :func:`chainrule.trace`.
 
         Errors: a row that the table has not; a target that is missing in it, or a class never seen.
         """
+        if isinstance(table, (str, Path)):
+            raise ConfigurationError(
+                "a trace of one row needs a table",
+                given=f"'{table}'",
+                expected="a network that was trained on a table",
+                hint="run.trace(X, Y) of the run inside traces any arrays",
+            )
         table, target = data.as_table(table), self.preprocessing.target
         if not 1 <= row <= table.height:
             raise DataError("there is no such row", given=row, expected=f"a row from 1 to {table.height:,}")
@@ -89,6 +102,7 @@ def fit_table(
     table: Any,
     target: str,
     *,
+    text: str | None = None,
     task: str | None = None,
     layers: Sequence[int] = (64, 32),
     activation: Any = "relu",
@@ -108,6 +122,7 @@ def fit_table(
     Args:
         table: anything that has rows and named columns: Polars, pandas, Arrow, a mapping of lists.
         target: the column to predict.
+        text: a column of texts to predict it from, alone; by default all other columns are used, none as text.
         task: ``"regression"``, ``"binary"`` or ``"categorical"``; found from the column by default.
         layers: units of the hidden layers.
         activation: of the hidden layers, by name; one, or one for each layer.
@@ -122,35 +137,106 @@ def fit_table(
     Errors: :class:`DataError` where the table cannot be used, naming column and row.
     """
     counts = loss is not None and loss_by_name(loss).labels == "count"
-    dataset = data.prepare(
-        table,
-        target,
-        task=task,
-        validation=0.2,
-        test=test,
+    if text is None:
+        dataset = data.prepare(
+            table,
+            target,
+            task=task,
+            validation=0.2,
+            test=test,
+            seed=seed,
+            validation_table=validation_table,
+            centre=not counts,
+        )
+    elif validation_table is None:
+        dataset = data.prepare_text(table, text, target, task=task, test=test, seed=seed, centre=not counts)
+    else:
+        raise ConfigurationError("a table to validate on is for tables without a text", given=f"text='{text}'")
+    return _train(
+        dataset,
+        layers=layers,
+        activation=activation,
+        loss=loss,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        patience=patience,
         seed=seed,
-        validation_table=validation_table,
-        centre=not counts,
+        progress=progress,
     )
+
+
+def fit_folder(
+    folder: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    rate: int | None = None,
+    seconds: float | None = None,
+    skip_broken: bool = False,
+    layers: Sequence[int] = (64, 32),
+    activation: Any = "relu",
+    loss: Any = None,
+    optimizer: Any = "adam",
+    learning_rate: Any = None,
+    epochs: int = 300,
+    batch_size: int | None = 32,
+    patience: int = 20,
+    test: float = 0.2,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> TableRun:
+    """Train a network to tell the classes of images, recordings or texts: a subfolder for each class.
+
+    Args:
+        folder: its subfolders are the classes; all files of one kind.
+        size: (height, width) that every image is brought to; by default all have to be of one size.
+        rate: samples per second that every recording is brought to; by default all have to have one rate.
+        seconds: the length that every recording is brought to; by default that of the longest.
+        skip_broken: leave out files that cannot be read.
+        layers, activation, loss, optimizer, learning_rate, epochs, batch_size, patience, test, seed, progress: as in
+            :func:`chainrule.fit_table`.
+
+    Files are dealt out at random, every class in equal shares: what belongs together, such as the recordings of one
+    voice, may lie in several parts, and the scores are then those for voices that were heard.
+
+    Errors: :class:`DataError` where the folder cannot be used, naming and counting files.
+    """
+    dataset = data.prepare_folder(
+        folder, size=size, rate=rate, seconds=seconds, skip_broken=skip_broken, test=test, seed=seed
+    )
+    return _train(
+        dataset,
+        layers=layers,
+        activation=activation,
+        loss=loss,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        patience=patience,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def _train(
+    dataset: Any, *, layers: Sequence[int], activation: Any, loss: Any, patience: int, **options: Any
+) -> TableRun:
+    """The network for a prepared data set, trained; ``options`` are those of :func:`fit`."""
     chosen = loss_for(dataset.task, loss)
     network = network_for(dataset, layers, activation, chosen)
-
     labels = partial(labels_for, dataset.task, dataset.classes, chosen)
     run = fit(
         network,
         dataset.X_train,
         labels(dataset.y_train),
         loss=chosen,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        epochs=epochs,
-        batch_size=batch_size,
         validation_data=(dataset.X_validation, labels(dataset.y_validation)),
         early_stopping=EarlyStopping(patience),
         watch=True,
         every=10,
-        seed=seed,
-        progress=progress,
+        **options,
     )
     rows = {
         "training": len(dataset.X_train),
@@ -180,7 +266,7 @@ def labels_for(task: str, classes: Sequence[Any], loss: Loss, encoded: Array) ->
 
 
 def network_for(dataset: Any, layers: Sequence[int], activation: Any, loss: Loss) -> Sequential:
-    """A dense network for a task: hidden layers, then an output that fits it."""
+    """A dense network for a task: hidden layers, then an output that fits it; images and recordings are flattened."""
     activations = (
         [activation] * len(layers) if isinstance(activation, str) or callable(activation) else list(activation)
     )
@@ -190,7 +276,8 @@ def network_for(dataset: Any, layers: Sequence[int], activation: Any, loss: Loss
             given=f"{len(activations)} and {len(layers)}",
             expected="an activation for every hidden layer, or one for all",
         )
-    hidden = [Dense(units, g) for units, g in zip(layers, activations, strict=True)]
+    flat: list[Layer] = [Flatten()] if dataset.X_train.ndim > 2 else []
+    hidden = flat + [Dense(units, g) for units, g in zip(layers, activations, strict=True)]
     if dataset.task == "regression":
         return Sequential(*hidden, Dense(1, "softplus" if loss.labels == "count" else "linear"))
     if dataset.task == "binary" and loss.labels not in ("classes", "distribution"):
@@ -201,9 +288,8 @@ def network_for(dataset: Any, layers: Sequence[int], activation: Any, loss: Loss
 def _scores(run: Run, dataset: Any) -> dict[str, dict[str, float]]:
     if not len(dataset.X_test):
         return {}
-    linear = data.baseline(
-        dataset.task, dataset.X_train, dataset.y_train, dataset.X_test, classes=len(dataset.classes) or None
-    )[0]
+    train, test = (x.reshape(len(x), -1) for x in (dataset.X_train, dataset.X_test))
+    linear = data.baseline(dataset.task, train, dataset.y_train, test, classes=len(dataset.classes) or None)[0]
     outputs = run.predict(dataset.X_test)
     if dataset.task == "regression":
         truth = dataset.target.decode(dataset.y_test)

@@ -7,23 +7,11 @@ where the user has set up a cache of JAX's own, that one is used.
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import jax
 
-
-def cache_folder() -> Path:
-    """Where compiled programs are kept."""
-    if chosen := os.environ.get("CHAINRULE_CACHE"):
-        return Path(chosen)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "chainrule"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "chainrule" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chainrule"
+from chainrule.engine.user_folder import cache_folder
 
 
 def use_cache() -> None:
