@@ -83,6 +83,32 @@ class Lazy(ABC):
         return (batch for (batch,) in batches([self], order, batch_size, ahead))
 
 
+class Chosen(Lazy):
+    """Some rows of examples, in an order of their own; nothing is read until it is asked for."""
+
+    def __init__(self, whole: Rows, rows: ArrayLike) -> None:
+        self.whole, self.rows = whole, np.asarray(rows, dtype=np.int64)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, ...)."""
+        return (len(self.rows), *self.whole.shape[1:])
+
+    def read(self, row: int) -> NDArray[np.float32]:
+        """One example."""
+        return np.asarray(self.whole[int(self.rows[row])], dtype=self.dtype)
+
+
+def is_lazy(value: Any) -> bool:
+    """Whether examples are read when they are needed: a :class:`Lazy`, or a memory map of NumPy's."""
+    return isinstance(value, (Lazy, np.memmap))
+
+
+def chosen(examples: Any, rows: ArrayLike) -> Any:
+    """Some rows of an array, or of what stands for one without being read."""
+    return Chosen(examples, rows) if is_lazy(examples) else examples[rows]
+
+
 def batches(
     arrays: Sequence[Rows], order: ArrayLike, batch_size: int = 32, ahead: int = 2
 ) -> Iterator[tuple[Array, ...]]:

@@ -9,10 +9,12 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from chainrule.data.lazy import batches, chosen, is_lazy
 from chainrule.engine.program import check_mapping
 from chainrule.errors import ConfigurationError, DataError, ShapeError, near
 from chainrule.graph.dim import definite, show
@@ -35,6 +37,10 @@ from chainrule.train.watch import watch as read_watch
 
 Array = np.ndarray[Any, Any]
 Callback = Callable[[Run], Any]
+
+
+ROWS_FOR_FACTS = 2000
+"""Of examples that are read when they are needed, so many are looked at for a diagnosis."""
 
 
 class TrainingWarning(UserWarning):
@@ -91,7 +97,8 @@ def fit(
     Args:
         network: a :class:`Sequential`, a :class:`Model`, a node, a function from node to node, or a
             :class:`Run` to go on from.
-        X: examples in rows.
+        X: examples in rows. What is read when it is needed (``cr.data.images``, ``cr.data.sounds``, a memory map of
+            NumPy's) may be larger than memory: batches are read ahead while the machine computes.
         Y: a label for each: numbers, class names or class numbers, one-hot rows. None where the loss is a formula.
         loss: by name, or a function ``(y_hat, y) → node``; by default the one that belongs to the last
             activation: binary cross-entropy after sigmoid, categorical after softmax, squared error otherwise. Or a
@@ -281,7 +288,9 @@ class Trainer:
         self._facts = {}
         if self._watch.nodes:
             labelled = training[len(arrays)] if codes is not None else None
-            self._facts = facts_of(training[: len(arrays)], labelled, self.step.loss.name)
+            some = slice(None if not any(map(is_lazy, training)) else ROWS_FOR_FACTS)
+            tables = [np.asarray(a[some]) for a in training[: len(arrays)]]
+            self._facts = facts_of(tables, labelled if labelled is None else labelled[some], self.step.loss.name)
         self._initial = self._start(start)
         self._epochs = self._compile(training, validation, batch, columns, dtype)
         self.chunk = self._chunk(batch)
@@ -368,9 +377,9 @@ class Trainer:
         if count >= rows:
             raise DataError("too few examples to hold some out", given=f"{rows} examples, share {share}")
         order = _generator(self.seed, 1).permutation(rows)
-        chosen, rest = np.sort(order[:count]), np.sort(order[count:])
-        held_out = [a[chosen] for a in (*arrays, *labels)] + [np.ones(count)] * len(extra)
-        return [a[rest] for a in everything], held_out
+        apart, rest = np.sort(order[:count]), np.sort(order[count:])
+        held_out = [chosen(a, apart) for a in (*arrays, *labels)] + [np.ones(count)] * len(extra)
+        return [chosen(a, rest) for a in everything], held_out
 
     def _compile(
         self,
@@ -419,7 +428,8 @@ class Trainer:
             counter=step.update.counter,
             seed=self.seed,
         )
-        return Epochs(plan, self._initial, training, validation, dtype)
+        stream = partial(batches, training) if any(map(is_lazy, training)) else None
+        return Epochs(plan, self._initial, training, validation, dtype, stream)
 
     def _start(self, before: Any) -> dict[Node, Any]:
         given = self._given(before)

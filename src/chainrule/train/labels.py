@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.data.lazy import is_lazy
 from chainrule.errors import ConfigurationError, DataError, ShapeError
 from chainrule.graph.dim import show
 from chainrule.graph.node import Node
@@ -19,8 +20,12 @@ Array = np.ndarray[Any, Any]
 def examples(value: Any, what: str, dtype: Any = None) -> Array:
     """An array of numbers with an example in each row; a plain list of numbers is one column.
 
+    Examples that are read when they are needed are left where they are, and are not looked through.
+
     Errors: :class:`DataError` naming the first row and column that is text, NaN or infinite.
     """
+    if is_lazy(value) and len(value):
+        return value  # type: ignore[no-any-return]
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -70,7 +75,7 @@ def check_finite(array: Array, what: str) -> None:
 
 def fits(array: Array, node: Node) -> bool:
     """Whether an array has a node's shape, apart from the sizes that the node only names."""
-    return array.ndim == node.ndim and all(
+    return len(array.shape) == node.ndim and all(
         not isinstance(e, int) or e == g for e, g in zip(node.shape, array.shape, strict=True)
     )
 

@@ -209,7 +209,7 @@ def inputs_of(model: Model, X: Any, only: Sequence[Node] | None = None) -> list[
     arrays = []
     for node, value in zip(inputs, given, strict=True):
         array = examples(value, str(node.name))
-        if array.ndim == 1 and node.ndim == 2:
+        if len(array.shape) == 1 and node.ndim == 2:
             array = array[:, None]
         if not fits(array, node):
             raise ShapeError(

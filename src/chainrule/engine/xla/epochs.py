@@ -8,7 +8,7 @@ same program.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +27,8 @@ from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
 
 RUNNING, STOPPED_EARLY, NOT_FINITE = 0, 1, 2
+BLOCK_NUMBERS = 1 << 24
+"""So many numbers of examples that are streamed go to the device at once: 64 MB in float32."""
 VALIDATION_BLOCK = 4096
 """Rows that are validated at once."""
 
@@ -97,6 +99,9 @@ class Plan:
         return tuple(n for turn in self.turns for n in turn.watched)
 
 
+Stream = Callable[[np.ndarray[Any, Any], int], Iterable[Sequence[Any]]]
+
+
 @dataclass
 class Epochs:
     """A training under way: parameters and states on the device, and the program that advances them.
@@ -107,6 +112,8 @@ class Epochs:
         examples: arrays for the plan's example leaves.
         validation: the same for validation, or none.
         dtype: the working precision.
+        stream: for examples that are not to lie on the device: called with an order of rows and a number of them, it
+            goes through arrays of so many.
     """
 
     plan: Plan
@@ -114,6 +121,7 @@ class Epochs:
     examples: Sequence[Any]
     validation: Sequence[Any] = ()
     dtype: Any = None
+    stream: Stream | None = None
     status: int = field(default=RUNNING, init=False)
     best_epoch: int = field(default=-1, init=False)
 
@@ -133,7 +141,8 @@ class Epochs:
             self.carry = tuple(put(n, self.start[n]) for n in self.leaves)
             self.best = tuple(put(n, self.start[n]) for n in self.leaves) if plan.monitor is not None else ()
             feed = partial(_feed, kinds=self.kinds)
-            self.data = tuple(feed(n, a) for n, a in zip(plan.examples, self.examples, strict=True))
+            resident = self.examples if self.stream is None else ()
+            self.data = tuple(feed(n, a) for n, a in zip(plan.examples, resident, strict=False))
             self.held_out = tuple(feed(n, a) for n, a in zip(plan.examples, self.validation, strict=False))
             self.fixed = (*(put(n, v) for n, v in plan.constants.items()), jnp.uint32(plan.seed % 2**32))
             worst = -np.inf if plan.larger_is_better else np.inf
@@ -147,6 +156,8 @@ class Epochs:
         self._under_way: tuple[Any, ...] = ()
         # Nothing is donated: what the call began with is needed where it ends in numbers that are not finite.
         self._run = jax.jit(self._program, static_argnames="careful")
+        self._run_block = jax.jit(self._block, donate_argnums=0)
+        self._end_epoch = jax.jit(self._close, donate_argnums=0)
 
     def run(self, permutations: np.ndarray[Any, Any], epochs: int) -> np.ndarray[Any, Any]:
         """Train for some epochs, at most as many as there are permutations.
@@ -165,13 +176,14 @@ class Epochs:
 
     def start_run(self, permutations: np.ndarray[Any, Any], epochs: int) -> None:
         """Begin what :meth:`run` does; the host is free for other work until it asks for the result."""
-        self._under_way = permutations, epochs, self._call(permutations, epochs)
+        found = self._call(permutations, epochs) if self.stream is None else self._streamed(permutations, epochs)
+        self._under_way = permutations, epochs, found
 
     def finish_run(self) -> np.ndarray[Any, Any]:
         """The result of what was begun."""
         permutations, epochs, found = self._under_way
         *_, control, _, _, _, healthy = found
-        if int(control[0]) == NOT_FINITE or not bool(healthy):
+        if self.stream is None and (int(control[0]) == NOT_FINITE or not bool(healthy)):
             found = self._call(permutations, epochs, careful=True)
         self.carry, self.best, self.control, history, samples, count, _ = found
         done = int(count)
@@ -180,6 +192,54 @@ class Epochs:
             self._keep(np.asarray(samples)[:done], self.epoch)
         self.epoch += done
         return np.asarray(history)[:done]
+
+    def _streamed(self, permutations: np.ndarray[Any, Any], epochs: int) -> Any:
+        """The same with examples that come in blocks of some batches, from wherever they lie."""
+        assert self.stream is not None
+        rows, batch = len(self.examples[0]), self.plan.batch_size
+        size = max(1, BLOCK_NUMBERS // max(1, sum(int(np.prod(a.shape[1:])) for a in self.examples) * batch)) * batch
+        carry, best, control = self.carry, self.best, self.control
+        history: list[Any] = []
+        samples: list[Any] = []
+        for order in permutations[:epochs]:
+            first, start = (self.epoch + len(history)) * self.steps, jax.tree.map(jnp.copy, carry)
+            total, seen = jnp.zeros(len(self.plan.outputs), self.kinds.float), []
+            with self._precision():
+                for k, block in enumerate(self.stream(order, size)):
+                    fed = tuple(_feed(n, a, self.kinds) for n, a in zip(self.plan.examples, block, strict=True))
+                    steps = first + k * (size // batch)
+                    carry, part, looked_at = self._run_block(carry, fed, self.fixed, np.int32(steps))
+                    total = total + part
+                    seen.append(np.asarray(looked_at)[self._looked_at(steps, len(fed[0]))])
+                total = total if self.plan.totals else total / rows
+                carry, best, control, row = self._end_epoch(
+                    carry, start, best, control, total, self.held_out, self.fixed
+                )
+            history.append(row)
+            places = -(-self.steps // self.plan.every) if self.plan.watched else 0
+            found = np.concatenate(seen)
+            samples.append(np.concatenate([found, np.zeros((places - len(found), self.width))]))
+            if int(control[0]) != RUNNING:
+                break
+        return carry, best, control, np.array(history), np.array(samples), len(history), True
+
+    def _looked_at(self, first: int, rows: int) -> np.ndarray[Any, Any]:
+        """Which of the places for watched steps, in a block of so many rows from a step on, are filled."""
+        steps = -(-rows // self.plan.batch_size)
+        return self._watched_steps(first, np, steps) < steps if self.plan.watched else np.zeros(0, bool)
+
+    def _block(self, carry: Any, arrays: Any, fixed: Any, first: Any) -> Any:
+        """Steps through a block."""
+        return self._batches(carry, arrays, self._constants(fixed), first)
+
+    def _close(self, carry: Any, start: Any, best: Any, control: Any, row: Any, held_out: Any, fixed: Any) -> Any:
+        """The end of an epoch: validation, and whether it was finite, the best, the last."""
+        if held_out:
+            row = jnp.concatenate([row, self._held_out(carry, held_out, self._constants(fixed))])
+        finite = jnp.isfinite(row).all() & _all_finite(carry)
+        carry = jax.tree.map(partial(jnp.where, finite), carry, start)
+        best, control = self._judge(carry, best, control, row, finite)
+        return carry, best, control, row
 
     def _call(self, permutations: np.ndarray[Any, Any], epochs: int, careful: bool = False) -> Any:
         with self._precision():
@@ -216,12 +276,18 @@ class Epochs:
 
         with self._precision():
             for k, first in enumerate(range(0, rows, batch)):
-                examples = tuple(jnp.take(a, order[first : first + batch], axis=0) for a in self.data)
+                examples = self._rows(order[first : first + batch])
                 after, row = step(carry, examples)
                 if not bool(jnp.isfinite(row).all() & _all_finite(after)):
                     return k, fed(examples)
                 carry = after
             return None, fed(self.held_out)
+
+    def _rows(self, rows: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+        """Some examples, on the device."""
+        if self.stream is None:
+            return tuple(jnp.take(a, rows, axis=0) for a in self.data)
+        return tuple(_feed(n, a[rows], self.kinds) for n, a in zip(self.plan.examples, self.examples, strict=True))
 
     def _keep(self, samples: np.ndarray[Any, Any], before: int) -> None:
         """Note the samples of some epochs (epochs, places, watched); the last place of an epoch may be empty."""
@@ -231,10 +297,10 @@ class Epochs:
         self.sampled_at = np.concatenate([self.sampled_at, (epochs * self.steps + at)[there]])
         self.samples = np.concatenate([self.samples, samples[there]])
 
-    def _watched_steps(self, first: Any, xp: Any) -> Any:
-        """The steps of an epoch that are watched, where its first is number ``first`` of all."""
+    def _watched_steps(self, first: Any, xp: Any, steps: int | None = None) -> Any:
+        """The steps of an epoch, or of a part of so many, that are watched, where its first is number ``first``."""
         every = self.plan.every
-        return (-first) % every + every * xp.arange(-(-self.steps // every))
+        return (-first) % every + every * xp.arange(-(-(steps or self.steps) // every))
 
     def values(self, best: bool = False) -> dict[Node, np.ndarray[Any, Any]]:
         """The present value of every leaf of the carry, or the best one seen."""
@@ -301,19 +367,23 @@ class Epochs:
         return carry, best, control, history, samples, done, _all_finite(carry)
 
     def _epoch(self, carry: Any, order: Any, data: Any, constants: Any, first: Any) -> tuple[Any, Any, Any]:
-        rows, batch = order.shape[0], min(self.plan.batch_size, order.shape[0])
+        shuffled = tuple(jnp.take(a, order, axis=0, mode="clip") for a in data)
+        carry, total, seen = self._batches(carry, shuffled, constants, first)
+        return carry, total if self.plan.totals else total / order.shape[0], seen
+
+    def _batches(self, carry: Any, arrays: Any, constants: Any, first: Any) -> tuple[Any, Any, Any]:
+        """Steps through arrays of examples: the new carry, the sum of the outputs over the rows, what is seen."""
+        rows = arrays[0].shape[0]
+        batch = min(self.plan.batch_size, rows)
         full, rest = divmod(rows, batch)
-        shuffled = [jnp.take(a, order, axis=0, mode="clip") for a in data]
-        batches = tuple(a[: full * batch].reshape(full, batch, *a.shape[1:]) for a in shuffled)
-        at = self._watched_steps(first, jnp)
+        batches = tuple(a[: full * batch].reshape(full, batch, *a.shape[1:]) for a in arrays)
+        at = self._watched_steps(first, jnp, full + bool(rest))
         carry, outputs, seen = self._full_batches(carry, batches, at, constants)
-        total = outputs.sum(axis=0)
-        if not self.plan.totals:
-            total = total * (batch / rows)
+        total = outputs.sum(axis=0) * (1 if self.plan.totals else batch)
         if rest:
-            last = tuple(a[full * batch :] for a in shuffled)
+            last = tuple(a[full * batch :] for a in arrays)
             carry, row, seen_last = self._one_step(carry, last, constants, look=bool(self.plan.watched))
-            total = total + (row if self.plan.totals else row * (rest / rows))
+            total = total + row * (1 if self.plan.totals else rest)
             if self.plan.watched:
                 seen = jnp.where((at == full)[:, None], seen_last, seen)
         return carry, total, seen
