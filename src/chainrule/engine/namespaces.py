@@ -6,9 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.engine.convolution import convolution, convolution_kernel, convolution_transpose
+
 
 class NumPyNamespace:
-    """NumPy, and ``erf``, ``astype``, ``interior_pad``, ``add_at`` and a fast ``einsum``."""
+    """NumPy, and ``erf``, ``astype``, ``interior_pad``, ``add_at``, convolutions and a fast ``einsum``."""
+
+    convolution = staticmethod(convolution)
+    convolution_transpose = staticmethod(convolution_transpose)
+    convolution_kernel = staticmethod(convolution_kernel)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)

@@ -1,6 +1,7 @@
 """Layers, activations by name, losses, initialisers: functions from nodes to nodes."""
 
 from chainrule.nn.activations import ACTIVATIONS, ParametricReLU, activation
+from chainrule.nn.convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose
 from chainrule.nn.initializers import (
     INITIALIZERS,
     Constant,
@@ -39,24 +40,48 @@ from chainrule.nn.normalization import (
     LayerNormalization,
     RMSNormalization,
 )
+from chainrule.nn.pooling import (
+    AveragePool1D,
+    AveragePool2D,
+    GlobalAveragePool1D,
+    GlobalAveragePool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    MaxPool1D,
+    MaxPool2D,
+    UpSampling1D,
+    UpSampling2D,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "INITIALIZERS",
     "LOSSES",
     "Activation",
+    "AveragePool1D",
+    "AveragePool2D",
     "BatchNormalization",
     "Constant",
+    "Conv1D",
+    "Conv1DTranspose",
+    "Conv2D",
+    "Conv2DTranspose",
     "Dense",
     "Dropout",
     "Flatten",
     "GaussianNoise",
+    "GlobalAveragePool1D",
+    "GlobalAveragePool2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
     "GroupNormalization",
     "Initializer",
     "InstanceNormalization",
     "Layer",
     "LayerNormalization",
     "Loss",
+    "MaxPool1D",
+    "MaxPool2D",
     "Model",
     "Normal",
     "Orthogonal",
@@ -65,6 +90,8 @@ __all__ = [
     "Scaled",
     "Sequential",
     "Uniform",
+    "UpSampling1D",
+    "UpSampling2D",
     "absolute_error",
     "activation",
     "as_model",

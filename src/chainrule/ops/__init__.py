@@ -40,6 +40,7 @@ from chainrule.ops.choice import (
     where,
 )
 from chainrule.ops.contractions import dot, einsum, matmul, outer
+from chainrule.ops.convolution import convolution, convolution_transpose
 from chainrule.ops.functions import (
     cos,
     erf,
@@ -59,6 +60,7 @@ from chainrule.ops.leaves import MARK as mark
 from chainrule.ops.leaves import STOP_GRADIENT as stop_gradient
 from chainrule.ops.leaves import constant, eye, input, parameter, size, state
 from chainrule.ops.phases import by_phase, carry
+from chainrule.ops.pooling import average_pool, max_pool, upsample
 from chainrule.ops.randomness import draw
 from chainrule.ops.reductions import argmax, argmin, cumsum, logsumexp, max, mean, min, prod, sum
 from chainrule.ops.shaping import (
@@ -77,6 +79,7 @@ __all__ = [
     "add",
     "argmax",
     "argmin",
+    "average_pool",
     "broadcast_to",
     "by_phase",
     "carry",
@@ -84,6 +87,8 @@ __all__ = [
     "clip",
     "concatenate",
     "constant",
+    "convolution",
+    "convolution_transpose",
     "cos",
     "cumsum",
     "distribution",
@@ -123,6 +128,7 @@ __all__ = [
     "mark",
     "matmul",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "min",
@@ -159,6 +165,7 @@ __all__ = [
     "tanh",
     "thresholded_relu",
     "transpose",
+    "upsample",
     "where",
     "xlogy",
 ]

@@ -267,7 +267,10 @@ def _divide_scalar(node: Node) -> Node | None:
     return None
 
 
-_LINEAR = "einsum sum transpose reshape broadcast_to slice pad cumsum flip"
+_LINEAR = (
+    "einsum sum transpose reshape broadcast_to slice pad cumsum flip convolution convolution_transpose "
+    "convolution_kernel max_unpool max_pick window_sum window_copy"
+)
 
 
 @rule(
@@ -279,7 +282,7 @@ _LINEAR = "einsum sum transpose reshape broadcast_to slice pad cumsum flip"
 )
 def _scalar_out(node: Node) -> Node | None:
     for k, operand in enumerate(node.inputs):
-        if operand.name is not None:
+        if operand.name is not None or not node.op.differentiable_in(k):
             continue
         factor: Node | None = None
         if is_op(operand, "negative"):

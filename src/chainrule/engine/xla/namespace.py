@@ -7,9 +7,15 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
+from chainrule.engine.xla.convolution import convolution, convolution_kernel, convolution_transpose
+
 
 class XlaNamespace:
     """jax.numpy as the array namespace that ops are written against."""
+
+    convolution = staticmethod(convolution)
+    convolution_transpose = staticmethod(convolution_transpose)
+    convolution_kernel = staticmethod(convolution_kernel)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(jnp, name)
