@@ -1,7 +1,8 @@
 """Formulas in the course's column notation: every example is a column, and so every matrix is transposed.
 
 ``Z = X W + b`` with examples in rows becomes ``Z = W X + b`` with examples in columns. Nothing is derived anew:
-the same node is written with each matrix in it turned round.
+the same node is written with each matrix in it turned round. Images and other arrays of more than two axes stay as
+they are, in the course too: (m, height, width, channels).
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ def turned_shape(shape: Shape) -> Shape:
     """The shape in column notation: (m, n) becomes (n, m), n numbers of units (n, 1), of examples (1, m)."""
     if len(shape) == 1:
         return (shape[0], 1) if isinstance(shape[0], int) else (1, shape[0])
-    return shape[::-1]
+    return shape[::-1] if len(shape) == 2 else shape
 
 
 def _turned(node: Node, operands: Sequence[Node]) -> Node:
-    made = _by_op(node, operands)
+    made = _by_op(node, operands) if max(n.ndim for n in (node, *node.inputs)) <= 2 else None
     if made is None or made.shape != turned_shape(node.shape):
         made = _upright(
             node.op.make(tuple(_laid(c, n) for c, n in zip(operands, node.inputs, strict=True)), node.attrs)
@@ -57,7 +58,7 @@ def _by_op(node: Node, operands: Sequence[Node]) -> Node | None:
     """The op for turned operands, where it is known; otherwise it is written with transposes."""
     flat = node.ndim == 2 or all(i.ndim == 2 for i in node.inputs)
     attrs: Mapping[str, Any] = node.attrs
-    if node.op.name == "einsum" and max(i.ndim for i in (node, *node.inputs)) <= 2:
+    if node.op.name == "einsum":
         return einsum(_turned_spec(node), *reversed(operands))
     if node.op.name == "sum" and node.inputs[0].ndim == 2 and flat:
         axes = tuple(sorted(1 - a for a in attrs["axes"]))
@@ -87,9 +88,9 @@ def _turned_spec(node: Node) -> str:
 
 def _upright(node: Node) -> Node:
     """A node in rows as it stands in columns."""
-    return node.T if node.ndim > 1 else node if node.shape == () else reshape(node, turned_shape(node.shape))
+    return node.T if node.ndim == 2 else reshape(node, turned_shape(node.shape)) if node.ndim == 1 else node
 
 
 def _laid(column: Node, row: Node) -> Node:
     """A turned operand back in rows."""
-    return column.T if row.ndim > 1 else column if row.shape == () else reshape(column, row.shape)
+    return column.T if row.ndim == 2 else reshape(column, row.shape) if row.ndim == 1 else column
