@@ -11,7 +11,7 @@ from chainrule.notation.columns import turned, turned_shape
 X, W, A = cr.input("X", ("m", 3)), cr.parameter("W", (3, 2)), cr.input("A", ("m", 2))
 b, w, e, s = cr.parameter("b", (2,)), cr.parameter("w", (3,)), cr.input("e", ("m",)), cr.input("s", ())
 K = cr.input("K", ("m",), dtype="int")
-I, F = cr.input("I", ("m", 4, 3, 2)), cr.parameter("F", (2, 2, 2, 2))
+images, F = cr.input("I", ("m", 4, 3, 2)), cr.parameter("F", (2, 2, 2, 2))
 RNG = np.random.default_rng(0)
 NUMBERS = {
     "X": RNG.normal(size=(5, 3)),
@@ -57,10 +57,10 @@ def upright(array, shape):
         (cr.broadcast_to(b, A.shape) * A, None),
         (A * np.array([[1.0, 2.0]]), None),
         (A * np.array([1.0, 2.0]), None),
-        (cr.convolution(I, F) + b, "I ∗ F + b"),
-        (cr.max_pool(I) * b, None),
-        (cr.sum(I, axis=(0, 1, 2)), None),
-        (cr.reshape(I, ("m", 24))[:, :3] @ W, None),
+        (cr.convolution(images, F) + b, "I ∗ F + b"),
+        (cr.max_pool(images) * b, None),
+        (cr.sum(images, axis=(0, 1, 2)), None),
+        (cr.reshape(images, ("m", 24))[:, :3] @ W, None),
     ],
     ids=str,
 )

@@ -65,7 +65,7 @@ class AveragePool(Pooling):
 
 
 class MaxPool1D(MaxPool):
-    """P = the largest number of every window of a sequence (m, length, c); at ties the gradient is shared equally.
+    """P = the largest number of every window of a sequence (m, length, c); the first of equals takes the gradient.
 
     >>> import chainrule as cr
     >>> cr.MaxPool1D(2)(cr.input("X", ("m", 9, 4))).shape
@@ -76,7 +76,7 @@ class MaxPool1D(MaxPool):
 
 
 class MaxPool2D(MaxPool):
-    """P = the largest number of every window of an image (m, height, width, c); at ties the gradient is shared equally.
+    """P = the largest number of every window of an image (m, height, width, c); the first of equals takes the gradient.
 
     >>> import chainrule as cr
     >>> cr.MaxPool2D(2)(cr.input("X", ("m", 28, 28, 32))).shape

@@ -1,9 +1,9 @@
 """Pooling: the largest number or the mean of every window, and what leads back from them to the input.
 
 Two pairs of ops that are each other's derivatives. ``window_sum`` adds up every window, and ``window_copy`` puts each
-number into its whole window. The maximum routes: ``max_unpool`` puts each number to where the maximum of its window
-was, and ``max_pick`` reads from there. Windows that lie side by side, the usual case, are one reshape: on a CPU that is
-several times faster than XLA's own window reductions.
+number into its whole window. The maximum routes: ``max_unpool`` puts each number to where the largest of its window is,
+and ``max_pick`` reads from there. All are written with slices instead of XLA's window reductions, which on a CPU take
+several times as long; windows that lie side by side, the usual case, are a reshape.
 """
 
 from __future__ import annotations
@@ -56,101 +56,75 @@ def _side_by_side(window: Sizes, strides: Sizes, padding: Pairs) -> bool:
     return window == strides and not any(map(any, padding))
 
 
-def _tiles(xp: Any, x: Any, window: Sizes) -> Any:
-    """x with two axes for each: which window, and where in it. What is left over at the end is cut off."""
-    outs = [n // k for n, k in zip(x.shape[1:-1], window, strict=True)]
-    kept = x[(slice(None), *(slice(n * k) for n, k in zip(outs, window, strict=True)))]
-    split = [size for pair in zip(outs, window, strict=True) for size in pair]
-    return xp.reshape(kept, (x.shape[0], *split, x.shape[-1]))
-
-
-def _untiled(xp: Any, tiles: Any, window: Sizes, sizes: Sizes) -> Any:
-    """Two axes for each made one again, and zeros in place of what was cut off."""
-    covered = [n // k * k for n, k in zip(sizes, window, strict=True)]
-    x = xp.reshape(tiles, (tiles.shape[0], *covered, tiles.shape[-1]))
-    rest = [(0, n - c) for n, c in zip(sizes, covered, strict=True)]
-    return xp.pad(x, ((0, 0), *rest, (0, 0))) if any(map(any, rest)) else x
-
-
-def _spread(y: Any, axes: int) -> Any:
-    """An axis of size 1 behind each axis of places, so that y stands beside the tiles."""
-    return y[(slice(None), *(slice(None), None) * axes)]
-
-
-def _inner(axes: int) -> Sizes:
-    """The axes of the tiles that say where in the window."""
-    return tuple(range(2, 2 * axes + 1, 2))
-
-
-def _parts(
-    xp: Any, x: Any, window: Sizes, strides: Sizes, padding: Pairs, fill: float = 0.0
-) -> Iterator[tuple[Sizes, Any]]:
-    """For every place in the window, what all the windows have there."""
+def _parts(xp: Any, x: Any, window: Sizes, strides: Sizes, padding: Pairs, fill: float = 0.0) -> list[Any]:
+    """For every place in the window, in order, what all the windows have there: (m, places, c) each."""
     outs = _outs(x.shape[1:-1], window, strides, padding)
+    every = slice(None)
+    if _side_by_side(window, strides, padding):  # two axes for each: which window, and where in it
+        kept = x[(every, *(slice(n * k) for n, k in zip(outs, window, strict=True)))]
+        split = [size for pair in zip(outs, window, strict=True) for size in pair]
+        tiles = xp.reshape(kept, (x.shape[0], *split, x.shape[-1]))
+        return [tiles[(every, *(i for k in at for i in (every, k)))] for at in np.ndindex(*window)]
     padded = xp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill) if any(map(any, padding)) else x
-    for at in np.ndindex(*window):
-        cuts = (slice(k, k + (n - 1) * s + 1, s) for k, n, s in zip(at, outs, strides, strict=True))
-        yield at, padded[(slice(None), *cuts)]
+    return [
+        padded[(every, *(slice(k, k + (n - 1) * s + 1, s) for k, n, s in zip(at, outs, strides, strict=True)))]
+        for at in np.ndindex(*window)
+    ]
 
 
-def _joined(xp: Any, parts: Iterator[tuple[Sizes, Any]], sizes: Sizes, strides: Sizes, padding: Pairs) -> Any:
-    """The parts put back to where they come from; where windows overlap they are added."""
+def _joined(xp: Any, parts: Sequence[Any], sizes: Sizes, window: Sizes, strides: Sizes, padding: Pairs) -> Any:
+    """The parts put back to where they come from, zeros elsewhere; where windows overlap they are added."""
+    outs = parts[0].shape[1:-1]
+    if _side_by_side(window, strides, padding):
+        for axis in reversed(range(len(window))):
+            k = window[axis]
+            parts = [xp.stack(parts[i : i + k], axis=axis + 2) for i in range(0, len(parts), k)]
+        covered = [n * k for n, k in zip(outs, window, strict=True)]
+        x = xp.reshape(parts[0], (parts[0].shape[0], *covered, parts[0].shape[-1]))
+        rest = [(0, n - c) for n, c in zip(sizes, covered, strict=True)]
+        return xp.pad(x, ((0, 0), *rest, (0, 0))) if any(map(any, rest)) else x
     padded = [n + low + high for n, (low, high) in zip(sizes, padding, strict=True)]
-
-    def placed(at: Sizes, part: Any) -> Any:
-        outs = part.shape[1:-1]
-        widths = [
-            (k, size - k - (n - 1) * s - 1, s - 1) for k, size, n, s in zip(at, padded, outs, strides, strict=True)
-        ]
-        return xp.interior_pad(part, ((0, 0, 0), *widths, (0, 0, 0)))
-
-    total = functools.reduce(lambda a, b: a + b, (placed(at, part) for at, part in parts))
+    total = None
+    for at, part in zip(np.ndindex(*window), parts, strict=True):
+        ends = zip(at, padded, outs, strides, strict=True)
+        widths = ((0, 0, 0), *((k, size - k - (n - 1) * s - 1, s - 1) for k, size, n, s in ends), (0, 0, 0))
+        placed = xp.interior_pad(part, widths)
+        total = placed if total is None else total + placed
     return total[(slice(None), *(slice(low, low + n) for n, (low, _) in zip(sizes, padding, strict=True)))]
 
 
 def _max_pool(xp: Any, x: Any, window: Sizes, strides: Sizes, padding: Pairs) -> Any:
-    if _side_by_side(window, strides, padding):
-        return xp.max(_tiles(xp, x, window), axis=_inner(len(window)))
-    return functools.reduce(xp.maximum, (part for _, part in _parts(xp, x, window, strides, padding, -np.inf)))
+    return functools.reduce(xp.maximum, _parts(xp, x, window, strides, padding, -np.inf))
+
+
+def _first_largest(xp: Any, x: Any, window: Sizes, strides: Sizes, padding: Pairs) -> Iterator[Any]:
+    """For every place in the window, in order, whether its window has its largest number there for the first time."""
+    y = _max_pool(xp, x, window, strides, padding)
+    found: Any = None
+    for part in _parts(xp, x, window, strides, padding, -np.inf):
+        equal = part == y
+        yield equal if found is None else equal & ~found
+        found = equal if found is None else found | equal
 
 
 def _max_unpool(xp: Any, g: Any, x: Any, window: Sizes, strides: Sizes, padding: Pairs) -> Any:
-    y = _max_pool(xp, x, window, strides, padding)
-    sizes = x.shape[1:-1]
-    if _side_by_side(window, strides, padding):
-        hits = _tiles(xp, x, window) == _spread(y, len(window))
-        share = g / xp.sum(hits, axis=_inner(len(window)), dtype=g.dtype)
-        return _untiled(xp, xp.where(hits, _spread(share, len(window)), xp.zeros((), g.dtype)), window, sizes)
-    parts = [(at, part == y) for at, part in _parts(xp, x, window, strides, padding, -np.inf)]
-    share = g / functools.reduce(lambda a, b: a + b, (xp.astype(hit, g.dtype) for _, hit in parts))
-    return _joined(
-        xp, ((at, xp.where(hit, share, xp.zeros((), g.dtype))) for at, hit in parts), sizes, strides, padding
-    )
+    zero = xp.zeros((), g.dtype)
+    parts = [xp.where(here, g, zero) for here in _first_largest(xp, x, window, strides, padding)]
+    return _joined(xp, parts, x.shape[1:-1], window, strides, padding)
 
 
 def _max_pick(xp: Any, t: Any, x: Any, window: Sizes, strides: Sizes, padding: Pairs) -> Any:
-    y = _max_pool(xp, x, window, strides, padding)
     zero = xp.zeros((), t.dtype)
-    total, count = zero, zero
-    both = zip(_parts(xp, t, window, strides, padding), _parts(xp, x, window, strides, padding, -np.inf), strict=True)
-    for (_, moved), (_, part) in both:
-        hit = part == y
-        total, count = total + xp.where(hit, moved, zero), count + xp.astype(hit, t.dtype)
-    return total / count
+    places = zip(_first_largest(xp, x, window, strides, padding), _parts(xp, t, window, strides, padding), strict=True)
+    return functools.reduce(lambda a, b: a + b, (xp.where(here, part, zero) for here, part in places))
 
 
 def _window_sum(xp: Any, x: Any, window: Sizes, strides: Sizes, padding: Pairs) -> Any:
-    if _side_by_side(window, strides, padding):
-        return xp.sum(_tiles(xp, x, window), axis=_inner(len(window)))
-    return functools.reduce(lambda a, b: a + b, (part for _, part in _parts(xp, x, window, strides, padding)))
+    return functools.reduce(lambda a, b: a + b, _parts(xp, x, window, strides, padding))
 
 
 def _window_copy(xp: Any, g: Any, spatial: Sizes, window: Sizes, strides: Sizes, padding: Pairs) -> Any:
-    if _side_by_side(window, strides, padding):
-        split = [size for pair in zip(g.shape[1:-1], window, strict=True) for size in pair]
-        tiles = xp.broadcast_to(_spread(g, len(window)), (g.shape[0], *split, g.shape[-1]))
-        return _untiled(xp, tiles, window, spatial)
-    return _joined(xp, ((at, g) for at in np.ndindex(*window)), spatial, strides, padding)
+    return _joined(xp, [g] * math.prod(window), spatial, window, strides, padding)
 
 
 # --- shapes and notation --------------------------------------------------------------------------
@@ -321,11 +295,11 @@ MAX_POOL: Op = _pooling(
     arity=1,
     gate="max: routes",
     structure="selects one",
-    not_differentiable="at ties; the gradient is shared equally",
+    not_differentiable="at ties; the first of the window takes the gradient",
 )
 MAX_UNPOOL: Op = _pooling(
     "max_unpool",
-    "every number of g at the place where x is largest in its window, zeros elsewhere; ties share it",
+    "every number of g at the place where x is largest in its window, the first of equals; zeros elsewhere",
     _unpooled,
     _max_unpool,
     Linear(lambda t, node, k: MAX_PICK(t, node.inputs[1], **node.attrs), (0,), joint=True),
@@ -339,7 +313,7 @@ MAX_UNPOOL: Op = _pooling(
 )
 MAX_PICK: Op = _pooling(
     "max_pick",
-    "of every window the number of t at the place where x is largest; the mean of those at ties",
+    "of every window the number of t at the place where x is largest, the first of equals",
     _pooled("max_pick"),
     _max_pick,
     Linear(lambda g, node, k: MAX_UNPOOL(g, node.inputs[1], **node.attrs), (0,), joint=True),
@@ -400,7 +374,7 @@ def _settings(x: Node, window: Any, strides: Any, padding: Any, what: str) -> di
 
 @vocabulary
 def max_pool(x: Any, window: Any = 2, strides: Any = None, padding: Any = "valid") -> Node:
-    """The largest number of every window, for each channel by itself; at ties the gradient is shared equally.
+    """The largest number of every window, for each channel by itself; of equal ones the first takes the gradient.
 
     Args:
         x: (m, length, c), (m, height, width, c) or with a depth.
