@@ -12,7 +12,7 @@ from chainrule.nn.initializers import initializer
 from chainrule.nn.layer import Layer, positive
 from chainrule.nn.layers import Activation
 from chainrule.ops import convolution, convolution_transpose
-from chainrule.ops.windows import AXES, by, per_axis
+from chainrule.ops.windows import by, layout, per_axis
 
 
 def check_axes(layer: Layer, x: Node, axes: int) -> None:
@@ -26,7 +26,7 @@ def check_axes(layer: Layer, x: Node, axes: int) -> None:
         raise ShapeError(
             f"{kind} takes {'sequences' if axes == 1 else 'images'} with channels",
             given=f"{x.name or x.op.name} {show(x.shape)}",
-            expected=show(("m", *AXES[axes], "channels")),
+            expected=layout(axes),
             hint=hints.get(x.ndim),
         )
 
@@ -146,7 +146,7 @@ class Conv1D(Convolution):
     >>> import chainrule as cr
     >>> a = cr.Conv1D(8, 3, padding="causal", activation="relu")(cr.input("X", ("m", 100, 2)))
     >>> print(a, a.shape)
-    relu(Z1) (m, 100, 8)
+    ReLU(Z1) (m, 100, 8)
 
     Source: van den Oord et al., WaveNet, 2016, for causal and dilated ones.
     """

@@ -78,7 +78,7 @@ def _convolved(inputs: tuple[Node, ...], attrs: Attrs) -> Shape:
             "convolution",
             inputs,
             expected=f"a kernel for {x.shape[-1]} channels"
-            + (f" in {groups} groups, {x.shape[-1] // groups} each" if groups > 1 else "")  # type: ignore[operator]
+            + (f" in {groups} groups, {x.shape[-1] // groups} each" if groups > 1 else "")
             + f", not {w.shape[-2]}, in its last axis but one",
         )
     return (x.shape[0], *_places("convolution", x, sizes, window, attrs), w.shape[-1])
@@ -104,7 +104,7 @@ def _kernel_shape(inputs: tuple[Node, ...], attrs: Attrs) -> Shape:
     _grouped(what, groups, x.shape[-1], g.shape[-1])
     if x.shape[0] != g.shape[0] or _places(what, x, sizes, attrs["window"], attrs) != outs:
         raise misfit(what, inputs, expected=f"the places of a window of {by(attrs['window'])}, and as many examples")
-    return (*attrs["window"], x.shape[-1] // groups, g.shape[-1])  # type: ignore[operator]
+    return (*attrs["window"], x.shape[-1] // groups, g.shape[-1])
 
 
 # --- notation -------------------------------------------------------------------------------------

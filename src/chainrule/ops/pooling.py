@@ -37,6 +37,7 @@ from chainrule.graph.op import (
 from chainrule.ops.contractions import einsum
 from chainrule.ops.elementwise import first_dtype, same_float
 from chainrule.ops.leaves import constant
+from chainrule.ops.leaves import size as size_
 from chainrule.ops.shaping import broadcast_to
 from chainrule.ops.windows import Pairs, Sizes, axes_of, by, extents, meetings, paddings, per_axis, places, spatial
 
@@ -84,7 +85,7 @@ def _joined(xp: Any, parts: Sequence[Any], sizes: Sizes, window: Sizes, strides:
         rest = [(0, n - c) for n, c in zip(sizes, covered, strict=True)]
         return xp.pad(x, ((0, 0), *rest, (0, 0))) if any(map(any, rest)) else x
     padded = [n + low + high for n, (low, high) in zip(sizes, padding, strict=True)]
-    total = None
+    total: Any = None
     for at, part in zip(np.ndindex(*window), parts, strict=True):
         ends = zip(at, padded, outs, strides, strict=True)
         widths = ((0, 0, 0), *((k, size - k - (n - 1) * s - 1, s - 1) for k, size, n, s in ends), (0, 0, 0))
@@ -418,7 +419,7 @@ def average_pool(x: Any, window: Any = 2, strides: Any = None, padding: Any = "v
     settings = _settings(x, window, strides, padding, "average_pool")
     total = WINDOW_SUM(x, **settings)
     if not any(map(any, settings["padding"])):
-        return constant(1.0) / constant(float(math.prod(settings["window"]))) * total
+        return (1 / size_(math.prod(settings["window"]))) * total
     return total / WINDOW_SUM(broadcast_to(constant(1.0), (1, *x.shape[1:-1], 1)), **settings)
 
 
@@ -440,9 +441,9 @@ def upsample(x: Any, size: Any = 2, interpolation: str = "nearest") -> Node:
     >>> y.shape, str(y)
     ((m, 14, 14, 3), 'repeat[2×2](x)')
     """
-    x = lift(x)
-    axes = axes_of(x, "upsample")
-    sizes, factors = extents(x, axes, "upsample"), per_axis(size, axes, "size")
+    (y,) = same_float([lift(x)])
+    axes = axes_of(y, "upsample")
+    sizes, factors = extents(y, axes, "upsample"), per_axis(size, axes, "size")
     if interpolation == "nearest":
         spatial_to = tuple(n * k for n, k in zip(sizes, factors, strict=True))
         return WINDOW_COPY(
@@ -452,9 +453,9 @@ def upsample(x: Any, size: Any = 2, interpolation: str = "nearest") -> Node:
         raise ConfigurationError("no such interpolation", given=repr(interpolation), expected="'nearest' or 'bilinear'")
     letters = "mabcz"[: axes + 1] + "z"
     for axis, (n, factor) in enumerate(zip(sizes, factors, strict=True), start=1):
-        spec = f"y{letters[axis]},{letters}->{letters.replace(letters[axis], 'y')}"
-        x = einsum(spec, _between(n, factor), x)
-    return x
+        spec = f"o{letters[axis]},{letters}->{letters.replace(letters[axis], 'o')}"
+        y = einsum(spec, constant(_between(n, factor)), y)
+    return y
 
 
 def _between(n: int, factor: int) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigurationError, ShapeError
-from chainrule.graph.dim import Shape, show
+from chainrule.graph.dim import Shape
 from chainrule.graph.node import Node, user_line
 from chainrule.graph.op import misfit
 
@@ -22,6 +22,11 @@ AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 """What the axes are called over which windows slide."""
 
 
+def layout(axes: int) -> str:
+    """The axes of what windows slide over: (m, height, width, channels)."""
+    return f"(m, {', '.join(AXES[axes])}, channels)"
+
+
 def by(sizes: Sequence[Any]) -> str:
     """Sizes as people write them: 3×3."""
     return "×".join(map(str, sizes))
@@ -30,15 +35,14 @@ def by(sizes: Sequence[Any]) -> str:
 def axes_of(x: Node, what: str) -> int:
     """How many axes of x lie between the examples and the channels: one, two or three."""
     if x.ndim - 2 not in AXES:
-        raise misfit(what, [x], expected="(m, length, channels) or (m, height, width, channels)", hint=_hint(x, 1))
+        raise misfit(what, [x], expected=f"{layout(1)} or {layout(2)}", hint=_hint(x, 1))
     return x.ndim - 2
 
 
 def extents(x: Node, axes: int, what: str) -> Sizes:
     """The sizes of the axes over which windows slide; they have to be whole numbers."""
     if x.ndim != axes + 2:
-        expected = show(("m", *AXES[axes], "channels"))
-        raise misfit(what, [x], expected=f"{axes + 2} axes: {expected}", hint=_hint(x, axes))
+        raise misfit(what, [x], expected=f"{axes + 2} axes: {layout(axes)}", hint=_hint(x, axes))
     if not all(isinstance(size, int) for size in x.shape[1:]):
         raise misfit(
             what,
@@ -87,13 +91,12 @@ def paddings(padding: Any, sizes: Sizes, window: Sizes, strides: Sizes, dilation
     values = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * axes
     pairs = tuple(tuple(v) if isinstance(v, (tuple, list)) else (v, v) for v in values)
     if len(pairs) != axes or not all(len(pair) == 2 and all(_whole(v, 0) for v in pair) for pair in pairs):
-        example = show(((1, 2),) * axes)
         raise ConfigurationError(
             "not a padding",
             given=repr(padding),
             expected="'valid', 'same'"
             + (", 'causal'" if axes == 1 else "")
-            + f", a whole number, or for each axis a number or a pair (before, after): {example}",
+            + f", a whole number, or for each axis a number or a pair (before, after): {((1, 2),) * axes}",
             hint="'causal' looks back in time: it is for one axis" if padding == "causal" else None,
         )
     return tuple((int(low), int(high)) for low, high in pairs)
