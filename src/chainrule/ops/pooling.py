@@ -445,10 +445,8 @@ def upsample(x: Any, size: Any = 2, interpolation: str = "nearest") -> Node:
     axes = axes_of(y, "upsample")
     sizes, factors = extents(y, axes, "upsample"), per_axis(size, axes, "size")
     if interpolation == "nearest":
-        spatial_to = tuple(n * k for n, k in zip(sizes, factors, strict=True))
-        return WINDOW_COPY(
-            same_float([x])[0], spatial=spatial_to, window=factors, strides=factors, padding=((0, 0),) * axes
-        )
+        larger = tuple(n * k for n, k in zip(sizes, factors, strict=True))
+        return WINDOW_COPY(y, spatial=larger, window=factors, strides=factors, padding=((0, 0),) * axes)
     if interpolation != "bilinear":
         raise ConfigurationError("no such interpolation", given=repr(interpolation), expected="'nearest' or 'bilinear'")
     letters = "mabcz"[: axes + 1] + "z"

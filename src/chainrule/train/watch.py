@@ -52,7 +52,8 @@ def _share(condition: Node) -> Node:
 
 
 def _dead(q: Quantity) -> Node:
-    return _share(equal(max(abs_(q.node), axis=0), 0.0))
+    """A unit is an entry of the last axis: a filter gives 0 at every place of every example."""
+    return _share(equal(max(abs_(q.node), axis=range(q.node.ndim - 1)), 0.0))
 
 
 def _saturated(q: Quantity) -> Node:
