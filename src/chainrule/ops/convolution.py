@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigurationError
-from chainrule.graph.dim import Shape
+from chainrule.graph.dim import Shape, Size, product
 from chainrule.graph.node import Node
 from chainrule.graph.op import (
     ABSENT,
@@ -204,6 +204,7 @@ def _bilinear(
     write: Writer,
     reference: Callable[..., Any],
     cases: tuple[Case, ...],
+    multiply_adds: Callable[[Node], Size],
 ) -> Op:
     return declare(
         Op(
@@ -223,9 +224,15 @@ def _bilinear(
             cases=cases,
             extremes=ABSENT,
             prepare=same_float,
+            multiply_adds=multiply_adds,
         ),
         public=False,
     )
+
+
+def _products(g: Shape, w: Shape) -> Size:
+    """A product for every number of g and every weight of its filter, those that meet padding among them."""
+    return product((*g, *w[:-1]))
 
 
 def _by_x(g: Node, w: Node, x: Node, node: Node) -> Node:
@@ -266,6 +273,7 @@ CONVOLUTION: Op = _bilinear(
         Case(((2, 5, 4, 1), (2, 2, 1, 1)), _usual(2, dilation=(2, 3), padding=((1, 0), (0, 0)))),
         Case(((1, 3, 2, 3, 1), (2, 2, 2, 1, 2)), _usual(3)),
     ),
+    lambda node: _products(node.shape, node.inputs[1].shape),
 )
 CONVOLUTION_TRANSPOSE: Op = _bilinear(
     "convolution_transpose",
@@ -284,6 +292,7 @@ CONVOLUTION_TRANSPOSE: Op = _bilinear(
         ),
         Case(((2, 4, 1, 1), (2, 2, 1, 1)), _usual(2, dilation=(2, 3), padding=((1, 0), (0, 0)), spatial=(5, 4))),
     ),
+    lambda node: _products(node.inputs[0].shape, node.inputs[1].shape),
 )
 CONVOLUTION_KERNEL: Op = _bilinear(
     "convolution_kernel",
@@ -303,6 +312,7 @@ CONVOLUTION_KERNEL: Op = _bilinear(
         Case(((1, 3, 8, 8), (1, 2, 7, 2)), _usual(2, window=(2, 2))),
         Case(((2, 5, 4, 1), (2, 4, 1, 1)), _usual(2, dilation=(2, 3), padding=((1, 0), (0, 0)), window=(2, 2))),
     ),
+    lambda node: _products(node.inputs[1].shape, node.shape),
 )
 
 
