@@ -7,7 +7,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.engine import interpret
-from chainrule.engine.xla import Epochs, epochs
+from chainrule.engine.xla import Epochs
 from chainrule.engine.xla.epochs import NOT_FINITE, RUNNING, STOPPED_EARLY, Plan, Turn
 from chainrule.ops import state
 
@@ -142,10 +142,9 @@ def test_what_it_starts_from_is_left_as_it_is():
 
 
 @pytest.mark.parametrize("block", [4096, 4, 11, 1])  # rows that are validated at once
-def test_validation_is_that_of_the_parameters_after_the_epoch_on_all_rows(monkeypatch, block):
-    monkeypatch.setattr(epochs, "VALIDATION_BLOCK", block)
+def test_validation_is_that_of_the_parameters_after_the_epoch_on_all_rows(block):
     history, after, _ = loop(4)
-    found = advance(training(held_out=HELD_OUT, validation=(J, HITS)))
+    found = advance(training(held_out=HELD_OUT, validation=(J, HITS), validation_rows=block))
     np.testing.assert_allclose(found[:, :2], history, rtol=1e-11)
     np.testing.assert_allclose(found[:, 2:], [validated(leaves) for leaves in after], rtol=1e-11)
 

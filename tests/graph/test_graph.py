@@ -116,3 +116,11 @@ def test_a_graph_does_not_change_when_it_is_used():
     cr.gradient(J, W)
     str(J), J.latex(), J.svg()
     assert [(n, n.inputs, n.name, n.shape) for n in Graph(J)] == before
+
+
+def test_rows_at_once_keep_the_widest_quantity_within_bounds():
+    x = cr.input("x", ("m", 28, 28))
+    graph = Graph(cr.sum(cr.reshape(x, ("m", 784)) @ np.ones((784, 3000))))
+    assert graph.rows_at_once(numbers=3000 * 100) == 64
+    assert graph.rows_at_once(most=32) == 32
+    assert graph.rows_at_once(numbers=1) == 1

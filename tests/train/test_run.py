@@ -6,7 +6,6 @@ from sklearn.metrics import accuracy_score, log_loss
 
 import chainrule as cr
 from chainrule.errors import ChainruleError
-from chainrule.train import run as run_module
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -33,8 +32,10 @@ def test_outputs_are_those_of_the_network_worked_out_by_hand(run, rows):
 
 
 def test_many_rows_are_predicted_in_blocks(run, monkeypatch):
-    monkeypatch.setattr(run_module, "LARGEST_BLOCK", 16)  # 40 rows: two blocks and half a one
+    whole = run.evaluate(X, NAMES[[0, 1] * 20])
+    monkeypatch.setitem(vars(run), "_rows_at_once", 16)  # 40 rows: two blocks and half a one
     np.testing.assert_allclose(run.predict(X), probabilities(run, X), rtol=1e-5)
+    assert run.evaluate(X, NAMES[[0, 1] * 20]) == pytest.approx(whole, rel=1e-12)
 
 
 def test_a_decision_is_the_label_of_the_likeliest_class(run):

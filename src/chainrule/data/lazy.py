@@ -19,11 +19,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from chainrule.errors import ConfigurationError, ShapeError
 
-Array = NDArray[Any]
+Array = np.ndarray[Any, Any]
 
 
 class Rows(Protocol):
@@ -52,7 +51,7 @@ class Lazy(ABC):
         """(m, ...), without reading."""
 
     @abstractmethod
-    def read(self, row: int) -> NDArray[np.float32]:
+    def read(self, row: int) -> Array:
         """One example, shape ``shape[1:]``. Called from several threads at once."""
 
     @property
@@ -72,12 +71,12 @@ class Lazy(ABC):
             found[i] = self.read(int(row))
         return found
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError("what lies in files can only be read into a new array")
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def batches(self, order: ArrayLike | None = None, batch_size: int = 32, ahead: int = 2) -> Iterator[Array]:
+    def batches(self, order: Any = None, batch_size: int = 32, ahead: int = 2) -> Iterator[Array]:
         """The examples batch by batch, read ahead; see :func:`batches`."""
         order = np.arange(len(self)) if order is None else order
         return (batch for (batch,) in batches([self], order, batch_size, ahead))
@@ -86,7 +85,7 @@ class Lazy(ABC):
 class Chosen(Lazy):
     """Some rows of examples, in an order of their own; nothing is read until it is asked for."""
 
-    def __init__(self, whole: Rows, rows: ArrayLike) -> None:
+    def __init__(self, whole: Rows, rows: Any) -> None:
         self.whole, self.rows = whole, np.asarray(rows, dtype=np.int64)
 
     @property
@@ -94,7 +93,7 @@ class Chosen(Lazy):
         """(rows, ...)."""
         return (len(self.rows), *self.whole.shape[1:])
 
-    def read(self, row: int) -> NDArray[np.float32]:
+    def read(self, row: int) -> Array:
         """One example."""
         return np.asarray(self.whole[int(self.rows[row])], dtype=self.dtype)
 
@@ -104,14 +103,12 @@ def is_lazy(value: Any) -> bool:
     return isinstance(value, (Lazy, np.memmap))
 
 
-def chosen(examples: Any, rows: ArrayLike) -> Any:
+def chosen(examples: Any, rows: Any) -> Any:
     """Some rows of an array, or of what stands for one without being read."""
     return Chosen(examples, rows) if is_lazy(examples) else examples[rows]
 
 
-def batches(
-    arrays: Sequence[Rows], order: ArrayLike, batch_size: int = 32, ahead: int = 2
-) -> Iterator[tuple[Array, ...]]:
+def batches(arrays: Sequence[Rows], order: Any, batch_size: int = 32, ahead: int = 2) -> Iterator[tuple[Array, ...]]:
     """Batches of several arrays of examples, such as inputs and labels, while the next ones are being read.
 
     Args:

@@ -181,12 +181,13 @@ def resolve(size: Size, sizes: Mapping[str, int]) -> int:
     total = 0
     for monomial, c in size.terms:
         for name in monomial:
-            if name not in sizes:
+            try:
+                c *= sizes[name]
+            except KeyError:
                 raise ShapeError(
                     f"the size {name} is not known",
                     hint=f"feed an input whose shape contains {name}, or pass sizes={{'{name}': …}}",
-                )
-            c *= sizes[name]
+                ) from None
         total += c
     return total
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from chainrule.errors import GraphError
+from chainrule.graph.dim import product, resolve
 from chainrule.graph.node import Node, ancestors, describe
 
 LEAVES = ("input", "parameter", "state")
@@ -55,6 +57,12 @@ class Graph:
     def parameters(self) -> tuple[Node, ...]:
         """The parameters: what is learned."""
         return self.leaves("parameter")
+
+    def rows_at_once(self, most: int = 4096, numbers: int = 1 << 24) -> int:
+        """So many examples, a power of two, that no quantity of them holds more than so many numbers."""
+        growing = [product(n.shape) for n in self.nodes if not all(isinstance(size, int) for size in n.shape)]
+        widest = max((resolve(size, defaultdict(lambda: 1)) for size in growing), default=1)
+        return max(1, min(most, 1 << (max(1, numbers // max(1, widest)).bit_length() - 1)))
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,5 +111,4 @@ def _output(made: Sequence[Node], graph: Graph) -> Node:
 
 
 def _for_one_example(node: Node) -> int:
-    work = node.op.multiply_adds(node)
-    return resolve(work, {} if isinstance(work, int) else dict.fromkeys(work.names, 1))
+    return resolve(node.op.multiply_adds(node), defaultdict(lambda: 1))

@@ -424,6 +424,7 @@ class Trainer:
             patience=stopping.patience if stopping else 0,
             min_delta=stopping.min_delta if stopping else 0.0,
             every=self._watch.every,
+            validation_rows=Graph(step.validation).rows_at_once(),
             draws=step.draws,
             counter=step.update.counter,
             seed=self.seed,

@@ -28,8 +28,6 @@ from chainrule.train.step import StepGraph
 from chainrule.train.watch import Watched
 
 Array = np.ndarray[Any, Any]
-LARGEST_BLOCK = 4096
-"""Rows that are predicted at once."""
 
 
 @dataclass(eq=False)
@@ -84,10 +82,8 @@ class Run:
         """
         arrays = inputs_of(self.model, X, self._needed)
         rows = len(arrays[0])
-        parts = [
-            self._outputs([a[i : i + LARGEST_BLOCK] for a in arrays], seed + i // LARGEST_BLOCK)
-            for i in range(0, rows, LARGEST_BLOCK)
-        ]
+        size = self._rows_at_once
+        parts = [self._outputs([a[i : i + size] for a in arrays], seed + i // size) for i in range(0, rows, size)]
         found = [np.concatenate(blocks) for blocks in zip(*parts, strict=True)]
         return found[0] if len(found) == 1 else found
 
@@ -99,18 +95,24 @@ class Run:
         """The cost and the metrics on other examples, every example counting the same."""
         if self.step.labels is None:
             raise ConfigurationError("this run has no labels to be measured by", hint="cr.evaluate(cost, {…})")
-        step, program = self.step, Program(self.step.validation)
-        arrays = inputs_of(self.model, X)
-        y = self.labels.encode(Y, self.model.output)
-        feeds: dict[Node, Any] = dict(zip(self.model.inputs, arrays, strict=True)) | self.values
-        feeds[self.step.labels] = y
-        if step.weights is not None:
-            feeds[step.weights] = np.ones(len(y))
         from chainrule.engine import interpret
 
-        leaves = set(program.leaves)
-        found = interpret(program.outputs, {k: v for k, v in feeds.items() if k in leaves}, np.float64)
-        return {k: float(found[n]) for k, n in zip(("loss", *step.metrics), program.outputs, strict=True)}
+        step, program = self.step, Program(self.step.validation)
+        arrays = [*inputs_of(self.model, X), self.labels.encode(Y, self.model.output)]
+        rows, size = len(arrays[-1]), self._rows_at_once
+        if len(arrays[0]) != rows:
+            raise ShapeError("examples and labels differ in number", given=f"{len(arrays[0])} and {rows}")
+        leaves, values = set(program.leaves), self.values
+        totals = np.zeros(len(program.outputs))
+        for first in range(0, rows, size):
+            block = [np.asarray(a[first : first + size]) for a in arrays]
+            feeds: dict[Node, Any] = dict(zip((*self.model.inputs, self.step.labels), block, strict=True)) | values
+            if step.weights is not None:
+                feeds[step.weights] = np.ones(len(block[0]))
+            found = interpret(program.outputs, {k: v for k, v in feeds.items() if k in leaves}, np.float64)
+            share = 1 if step.losses.shape == () else len(block[0]) / rows
+            totals += [share * float(found[n]) for n in program.outputs]
+        return dict(zip(("loss", *step.metrics), totals.tolist(), strict=True))
 
     def _outputs(self, arrays: Sequence[Array], seed: int) -> list[Array]:
         """Outputs of one block, padded to a power of two so that few programs are compiled."""
@@ -119,6 +121,10 @@ class Run:
         filled = [np.concatenate([a, np.zeros((padded - rows, *a.shape[1:]), a.dtype)]) for a in arrays]
         feeds = dict(zip(self._needed, filled, strict=True)) | self.values
         return [np.asarray(v)[:rows] for v in self._compiled(feeds, seed=seed)]
+
+    @cached_property
+    def _rows_at_once(self) -> int:
+        return Graph(self.step.validation).rows_at_once()
 
     @cached_property
     def _needed(self) -> tuple[Node, ...]:

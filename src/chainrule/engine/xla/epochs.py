@@ -29,8 +29,6 @@ from chainrule.graph.node import Node
 RUNNING, STOPPED_EARLY, NOT_FINITE = 0, 1, 2
 BLOCK_NUMBERS = 1 << 24
 """So many numbers of examples that are streamed go to the device at once: 64 MB in float32."""
-VALIDATION_BLOCK = 4096
-"""Rows that are validated at once."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ class Plan:
         patience: epochs without improvement before it stops.
         min_delta: what counts as an improvement.
         every: the first step is sampled, and every so many-th after it.
+        validation_rows: so many rows are validated at once.
         draws: the random numbers of a step; ``counter`` is the leaf that counts the steps, and ``seed`` the seed.
     """
 
@@ -79,6 +78,7 @@ class Plan:
     patience: int = 0
     min_delta: float = 0.0
     every: int = 1
+    validation_rows: int = 4096
     draws: tuple[Node, ...] = ()
     counter: Node | None = None
     seed: int = 0
@@ -449,14 +449,15 @@ class Epochs:
             fed = leaves | dict(zip(self.plan.examples, arrays, strict=True))
             return self._row(trace(self._validate, fed, self.kinds, key))
 
-        full, rest = divmod(rows, VALIDATION_BLOCK)
+        size = self.plan.validation_rows
+        full, rest = divmod(rows, size)
         total = jnp.zeros(len(self.plan.validation), self.kinds.float)
         if full:
-            blocks = tuple(a[: full * VALIDATION_BLOCK].reshape(full, VALIDATION_BLOCK, *a.shape[1:]) for a in held_out)
-            share = 1.0 if self.plan.totals else VALIDATION_BLOCK / rows
+            blocks = tuple(a[: full * size].reshape(full, size, *a.shape[1:]) for a in held_out)
+            share = 1.0 if self.plan.totals else size / rows
             total = total + lax.map(block, blocks).sum(axis=0) * share
         if rest:
-            last = block(tuple(a[full * VALIDATION_BLOCK :] for a in held_out))
+            last = block(tuple(a[full * size :] for a in held_out))
             total = total + last * (1.0 if self.plan.totals else rest / rows)
         return total
 
