@@ -16,6 +16,7 @@ import typer
 
 from chainrule import __version__
 from chainrule.cli import show
+from chainrule.cli.compare import compare
 from chainrule.cli.figures import figure
 from chainrule.errors import ChainruleError, ConfigurationError, RunError
 from chainrule.train import Run, TrainingWarning, load
@@ -43,6 +44,8 @@ def options(
 ) -> None:
     """Networks as mathematics: train on a table or a folder, predict, read the formulas."""
 
+
+app.command()(compare)
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 Source = Annotated[

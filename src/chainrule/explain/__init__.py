@@ -1,8 +1,18 @@
-"""Every number explained: traces, Jacobians, curvature, the anatomy of a network, surfaces, diagnosis."""
+"""Every number explained: traces, Jacobians, curvature, the anatomy of a network, surfaces, diagnosis, comparisons."""
 
 from chainrule.explain import histories
 from chainrule.explain.anatomy import Anatomy, LayerCurves, Unit, anatomy
 from chainrule.explain.boundaries import Boundary, boundary
+from chainrule.explain.compare import (
+    ActivationComparison,
+    LossComparison,
+    OptimizerComparison,
+    PerExampleComparison,
+    compare_activations,
+    compare_losses,
+    compare_optimizers,
+    compare_per_example,
+)
 from chainrule.explain.convexity import Convexity, convexity
 from chainrule.explain.curves import ActivationCurve, activation_curve
 from chainrule.explain.cut import Cut
@@ -13,6 +23,7 @@ from chainrule.explain.surfaces import LossSurface, surface
 from chainrule.explain.trace import Moment, Passage, Trace, trace
 
 __all__ = [
+    "ActivationComparison",
     "ActivationCurve",
     "Anatomy",
     "Boundary",
@@ -22,15 +33,22 @@ __all__ = [
     "Finding",
     "Jacobian",
     "LayerCurves",
+    "LossComparison",
     "LossSurface",
     "Moment",
+    "OptimizerComparison",
     "Passage",
     "Path",
+    "PerExampleComparison",
     "Trace",
     "Unit",
     "activation_curve",
     "anatomy",
     "boundary",
+    "compare_activations",
+    "compare_losses",
+    "compare_optimizers",
+    "compare_per_example",
     "convexity",
     "hessian",
     "hessian_vector",

@@ -246,7 +246,7 @@ def _over_axis(name: str, doc: str, forward: Any, reverse: Any, tangent: Any, te
             write=function(text, f"\\operatorname{{{text}}}"),
             gate="scale by the slope, shared along the axis",
             structure="dense along the axis",
-            facts=Facts((0, 1) if name == "softmax" else (-INF, 0), False, "both", True),
+            facts=Facts((0, 1), False, "both", True) if name == "softmax" else Facts((-INF, 0), False, "right", True),
             not_differentiable=NOWHERE,
             reference=reference,
             cases=(Case(((2, 3),), {"axis": 1}), Case(((4, 2, 3),), {"axis": 0})),

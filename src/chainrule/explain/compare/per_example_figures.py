@@ -1,0 +1,54 @@
+"""The figures of one network per example, averaged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chainrule.explain.compare.drawing import BLUE, GREY, RED, look, sheet
+
+if TYPE_CHECKING:
+    from chainrule.explain.compare.per_example import PerExampleComparison
+
+
+def curve(found: PerExampleComparison) -> Any:
+    """Left: the network of each example. Right: what comes of averaging, and one network on all."""
+    c = found.curve
+    figure, axes = sheet(1, 2, 11, 4.2, sharey=True)
+    left, right = axes.flat
+    for line in c.each:
+        left.plot(c.x, line, color=GREY, linewidth=0.8, alpha=0.7)
+    left.set_title("each network passes through its own example", fontsize="medium")
+    for k, (name, line) in enumerate(c.ways.items()):
+        right.plot(c.x, line, **look(k), linewidth=2, label=name)
+    right.set_title("averaged", fontsize="medium")
+    for one in (left, right):
+        one.plot(c.x, c.y, color="#bbbbbb", linewidth=3, zorder=0, label="exp(x)")
+        one.plot(*c.examples.T, "o", color=RED, markersize=4)
+        one.set(xlabel="x", ylim=(-1.5, 8))
+    right.legend(frameon=False, fontsize="small", loc="upper left")
+    return figure
+
+
+def groups(found: PerExampleComparison) -> Any:
+    """Test error over the number of examples that each network is trained on, before they are averaged."""
+    from chainrule.explain.compare.per_example import ALL, CONSTANT
+
+    figure, axes = sheet(1, 1, 8.5, 4.4)
+    (one,) = axes.flat
+    for k, (name, by) in enumerate(found.groups.items()):
+        spread = [s.deviation if len(s.values) > 1 else 0.0 for s in by.values()]
+        label = name.replace("one per example", "one per group")
+        one.errorbar(
+            list(by), [s.mean for s in by.values()], yerr=spread, **look(k), marker="o", capsize=2, label=label
+        )
+    for name, colour in ((ALL, BLUE), (CONSTANT, GREY)):
+        level = found.ways[name].test.mean
+        one.axhline(level, color=colour, linewidth=0.8, linestyle=":")
+        one.annotate(name, (1, level), (0, 3), textcoords="offset points", fontsize="small", color=colour)
+    one.set_xscale("log")
+    sizes = list(next(iter(found.groups.values())))
+    one.set_xticks(sizes, list(map(str, sizes)))
+    one.minorticks_off()
+    one.set(xlabel="examples per network", ylabel="error (RMSE) on test rows")
+    figure.legend(loc="outside lower center", frameon=False, fontsize="small", ncols=2)
+    return figure
