@@ -52,10 +52,11 @@ def measure_costs(chosen: Mapping[str, Any], rounds: int = 15) -> dict[str, Cost
         for k, (outputs, feeds) in enumerate([*_alone(function), *_in_a_layer(function)]):
             programs[name, k] = partial(compile(outputs), feeds)
     medians = _in_turns(programs, rounds)
-    return {
-        name: Cost(*(medians[name, k] / medians[reference, k] for k in range(4)), 1e6 * medians[name, 3])
-        for name in chosen
-    }
+    out = {}
+    for name in chosen:
+        ratios = [medians[name, k] / medians[reference, k] for k in range(4)]
+        out[name] = Cost(ratios[0], ratios[1], ratios[2], ratios[3], 1e6 * medians[name, 3])
+    return out
 
 
 def _in_turns(programs: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any, float]:

@@ -35,6 +35,8 @@ def groups(found: PerExampleComparison) -> Any:
 
     figure, axes = sheet(1, 1, 8.5, 4.4)
     (one,) = axes.flat
+    sizes = list(next(iter(found.groups.values())))
+    largest = max(sizes)
     for k, (name, by) in enumerate(found.groups.items()):
         spread = [s.deviation if len(s.values) > 1 else 0.0 for s in by.values()]
         label = name.replace("one per example", "one per group")
@@ -44,9 +46,9 @@ def groups(found: PerExampleComparison) -> Any:
     for name, colour in ((ALL, BLUE), (CONSTANT, GREY)):
         level = found.ways[name].test.mean
         one.axhline(level, color=colour, linewidth=0.8, linestyle=":")
-        one.annotate(name, (1, level), (0, 3), textcoords="offset points", fontsize="small", color=colour)
+        style = {"textcoords": "offset points", "fontsize": "small", "ha": "right", "color": colour}
+        one.annotate(name, (largest, level), (0, 4), **style)
     one.set_xscale("log")
-    sizes = list(next(iter(found.groups.values())))
     one.set_xticks(sizes, list(map(str, sizes)))
     one.minorticks_off()
     one.set(xlabel="examples per network", ylabel="error (RMSE) on test rows")

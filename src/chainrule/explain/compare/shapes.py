@@ -127,7 +127,7 @@ def _seen(x: Array, value: Array, slope: Array, facts: Any) -> ActivationShape:
         disagreements=(),
         curve=(x[near], value[near], slope[near]),
     )
-    found = _disagreements(shape, facts) if isinstance(facts, Facts) else ()
+    found = disagreements(shape, facts) if isinstance(facts, Facts) else ()
     return ActivationShape(**{**vars(shape), "disagreements": found})
 
 
@@ -145,7 +145,7 @@ def _interval(x: Array, values: Array) -> Interval:
     return Interval(low, high, low_attained, high_attained)
 
 
-def _disagreements(shape: ActivationShape, facts: Facts) -> tuple[str, ...]:
+def disagreements(shape: ActivationShape, facts: Facts) -> tuple[str, ...]:
     """Declared otherwise: ``monotone`` and ``smooth`` can be refuted by looking, but not proved."""
     out = []
     for side, measured, declared in zip(
