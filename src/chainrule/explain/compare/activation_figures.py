@@ -62,12 +62,12 @@ def depth(found: ActivationComparison) -> Any:
     """What is left of the backward signal after so many layers; the legend goes by what is left after all of them."""
     figure, axes = sheet(1, 1, 9, max(4.0, 0.24 * len(found.reports) + 1.5))
     (one,) = axes.flat
-    order = sorted(found, key=lambda r: -sum(r.signal[max(r.signal)].values))
+    order = sorted(found, key=lambda r: -r.signal[max(r.signal)].geometric)
     for k, r in enumerate(order):
-        sizes = [1.0, *(float(np.exp(np.mean(np.log(np.maximum(s.values, 1e-300))))) for s in r.signal.values())]
-        left = f"{sizes[-1]:.0e}" if sizes[-1] > 1e-299 else "0"
-        label = f"{left}  {r.name} ({r.initializer})"
-        one.plot([0, *r.signal], sizes, **look(k), marker="o", markersize=3, label=label)
+        sizes = [1.0, *(s.geometric for s in r.signal.values())]
+        label = f"{sizes[-1]:.0e}  {r.name} ({r.initializer})" if sizes[-1] else f"0  {r.name} ({r.initializer})"
+        shown = np.maximum(sizes, 1e-300)  # nothing has no place on a logarithmic scale
+        one.plot([0, *r.signal], shown, **look(k), marker="o", markersize=3, label=label)
     one.set_yscale("log")
     one.set_ylim(*DEPTH_WINDOW)
     one.axhline(1, color=GREY, linewidth=0.8)

@@ -397,10 +397,8 @@ def _flat(shape: ActivationShape) -> str:
 
 def _size(signal: Spread) -> str:
     """The geometric mean over the seeds."""
-    if not all(signal.values):
-        return "0"
-    mean = float(np.exp(np.mean(np.log(signal.values))))
-    return f"{mean:.2f}" if 0.01 <= mean < 1000 else f"{mean:.0e}".replace("-", "−")
+    mean = signal.geometric
+    return "0" if mean == 0 else f"{mean:.2f}" if 0.01 <= mean < 1000 else f"{mean:.0e}".replace("-", "−")
 
 
 def _record(r: ActivationReport) -> dict[str, Any]:

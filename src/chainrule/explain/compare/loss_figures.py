@@ -59,6 +59,7 @@ def outliers(found: LossComparison) -> Any:
         means = [e.mean for e in w.errors.values()]
         spread = [e.deviation if len(e.values) > 1 else 0.0 for e in w.errors.values()]
         one.errorbar(shares, means, yerr=spread, **look(k), marker="o", markersize=4, capsize=2, label=w.loss)
+    one.set_xticks(shares)
     one.set(xlabel="wrong labels among the training examples, %", ylabel="mean absolute error on clean rows")
     one.legend(frameon=False, fontsize="small")
     return figure

@@ -35,7 +35,7 @@ RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 GOOD = 0.95
 """The accuracy to reach."""
 USUAL, WRONG_START = "usual start", "wrong start"
-BIAS = -10.0
+BIAS = -8.0
 """Of the last unit at the wrong start: it says 0 of every example, and is sure of it."""
 SHARES, SHIFT = (0.0, 0.05, 0.1, 0.2), 8.0
 """Of training examples with a wrong label, which is so many standard deviations too high."""

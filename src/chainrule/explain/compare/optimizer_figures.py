@@ -45,7 +45,9 @@ def learning(found: OptimizerComparison) -> Any:
         label = f"{name}, α = {learned.learning_rate:g}"
         one.semilogy(np.arange(1, len(learned.losses) + 1), learned.losses, **look(k), label=label)
     one.axhline(found.targets[1], color=GREY, linewidth=0.8)
-    one.annotate("target", (1, found.targets[1]), (0, 3), textcoords="offset points", color=GREY, fontsize="small")
+    last = max(len(learned.losses) for learned in found.learning.values())
+    style = {"textcoords": "offset points", "color": GREY, "fontsize": "small", "ha": "right"}
+    one.annotate("target", (last, found.targets[1]), (0, 3), **style)
     one.set(xlabel="epoch", ylabel="training loss J, mean over the seeds")
     figure.legend(loc="outside right upper", frameon=False, fontsize="small")
     return figure

@@ -41,6 +41,11 @@ class Spread:
         """The standard deviation between the seeds; not a number for one seed."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else math.nan
 
+    @property
+    def geometric(self) -> float:
+        """The geometric mean of positive numbers, for those that differ by powers of ten; 0 where one of them is 0."""
+        return float(np.exp(np.mean(np.log(self.values)))) if all(self.values) else 0.0
+
     def __str__(self) -> str:
         """Mean and standard deviation, both to the second digit of the deviation, or the third after the point."""
         if math.isnan(self.deviation):
