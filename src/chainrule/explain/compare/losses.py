@@ -204,7 +204,7 @@ def compare_losses(
         progress: a line that says what is running; by default in a terminal only.
 
     Returns:
-        A :class:`~chainrule.explain.compare.LossComparison`.
+        A :class:`LossComparison`.
 
     Errors: examples and labels that do not fit; more than two classes.
     """

@@ -193,7 +193,7 @@ def compare_optimizers(
     that arrives first; for the data the rate is chosen with a seed of its own.
 
     Returns:
-        An :class:`~chainrule.explain.compare.OptimizerComparison`.
+        An :class:`OptimizerComparison`.
 
     Errors: names that there are not, with near ones.
     """

@@ -308,7 +308,7 @@ def compare_per_example(
         progress: a line that says what is running; by default in a terminal only.
 
     Returns:
-        A :class:`~chainrule.explain.compare.PerExampleComparison`.
+        A :class:`PerExampleComparison`.
 
     Errors: fewer than 20 training examples; examples and labels that do not fit.
     """

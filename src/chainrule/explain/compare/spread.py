@@ -21,7 +21,7 @@ class Spread:
     """One number for each seed.
 
     >>> print(Spread((1.0, 2.0, 3.0)))
-    2 ± 1
+    2.0 ± 1.0
     """
 
     values: tuple[float, ...]
