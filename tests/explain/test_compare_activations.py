@@ -12,6 +12,7 @@ import chainrule as cr
 from chainrule.errors import ConfigurationError, DataError, ShapeError
 from chainrule.explain.compare import compare_activations
 from chainrule.explain.compare.activations import CRITERIA, _chosen, against
+from chainrule.explain.compare.cost import Ratio
 from chainrule.explain.compare.progress import Told
 from chainrule.explain.compare.spread import Spread, clear_difference
 from chainrule.explain.compare.tasks import task, with_outliers
@@ -62,14 +63,14 @@ def planted(report, **numbers):
 
 def test_the_answer_follows_from_the_numbers(found):
     even = {"r2": (0.5, 0.6), "accuracy": (0.9, 0.8), "dead": (0, 0), "outliers": (1, 1), "moved": (1, 1)}
-    same = {"layer": 1.0, "layer_gradient": 1.0, "forward": 1.0}
+    same = dict.fromkeys(("layer", "layer_gradient", "forward"), Ratio(1.0, 1.0, 1.0))
     a = planted(found["softplus"], **even, accuracy_lost=(0, 0), cost=same)
     b = dataclasses.replace(a, name="relu")
     said = against(a, b)
     assert said.better("softplus") == said.better("relu") == ()
     assert said.answer.startswith("Neither softplus nor relu scores clearly better.\nNo clear difference in:")
 
-    better = planted(a, r2=(0.7, 0.8), dead=(0.3, 0.3), cost={"layer": 1.5})
+    better = planted(a, r2=(0.7, 0.8), dead=(0.3, 0.3), cost={"layer": Ratio(1.5, 1.4, 1.6)})
     said = against(better, b)
     assert said.answer.startswith("Softplus scores clearly better (R² on test rows).")
     assert said.better("relu") == ("time of a layer forward", "units dead at the end of training")
@@ -79,11 +80,15 @@ def test_the_answer_follows_from_the_numbers(found):
     assert said.answer.startswith("Softplus scores clearly better (R² on test rows).")
 
 
-def test_a_tenth_decides_between_single_numbers(found):
+@pytest.mark.parametrize(
+    ("ratio", "clear"),
+    [(Ratio(1.09, 1.08, 1.1), False), (Ratio(1.11, 1.1, 1.12), True), (Ratio(1.5, 0.9, 2.0), False)],
+)
+def test_times_differ_by_a_tenth_in_most_rounds_or_not_at_all(found, ratio, clear):
     criterion = CRITERIA[0]
-    a = planted(found["relu"], cost={"layer": 1.0})
-    assert criterion.winner(a, planted(found["relu"], cost={"layer": 1.09})) is None
-    assert criterion.winner(a, planted(found["relu"], cost={"layer": 1.11})) is a
+    a, b = (planted(found["relu"], cost={"layer": r}) for r in (Ratio(1.0, 1.0, 1.0), ratio))
+    assert criterion.winner(a, b) is (a if clear else None)
+    assert criterion.winner(b, a) is (a if clear else None)
 
 
 def test_flat_slopes_are_shown_and_not_judged(found):

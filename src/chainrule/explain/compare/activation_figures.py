@@ -87,8 +87,8 @@ def scores(found: ActivationComparison) -> Any:
         ("error with outliers / without\n(less is better)", lambda r: r.trials.outliers),
         ("moved by input noise\n(less is better)", lambda r: r.trials.moved),
         ("accuracy lost by noise\n(less is better)", lambda r: r.trials.accuracy_lost),
-        ("time of a layer, forward\n(ReLU = 1)", lambda r: Spread.of([r.cost.layer])),
-        ("time with the gradient\n(ReLU = 1)", lambda r: Spread.of([r.cost.layer_gradient])),
+        ("time of a layer, forward\n(ReLU = 1)", lambda r: Spread.of([r.cost.layer.median])),
+        ("time with the gradient\n(ReLU = 1)", lambda r: Spread.of([r.cost.layer_gradient.median])),
     ]
     names = list(found.reports)
     figure, axes = sheet(1, len(panels), 2.1 * len(panels) + 1, 0.25 * len(names) + 1.6, sharey=True)

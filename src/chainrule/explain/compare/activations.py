@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigurationError, near
-from chainrule.explain.compare.cost import Cost, measure_costs
+from chainrule.explain.compare.cost import Cost, Ratio, measure_costs
 from chainrule.explain.compare.depth import DEPTHS, signal_left, suitable
 from chainrule.explain.compare.progress import Told
 from chainrule.explain.compare.result import Result, checked_seeds, counted
@@ -29,6 +29,8 @@ from chainrule.explain.compare.trials import (
 from chainrule.explain.numbers import aligned, number
 from chainrule.nn.activations import ACTIVATIONS, activation, activation_name
 
+MARGIN = 1.1
+"""A smaller ratio of two times is no difference that matters."""
 QUICK = ("sigmoid", "tanh", "relu", "softplus")
 """What a quick comparison compares."""
 
@@ -60,39 +62,37 @@ class Criterion:
 
     Attributes:
         name: what is measured.
-        of: the number of a report: one for each seed, or a single one, or None where it cannot be said.
+        of: the number of a report: one for each seed, or a ratio of times, or None where it cannot be said.
         better: 1 where more is better, −1 where less is, 0 where neither is: then it is shown, not judged.
         show: how it is written.
-        margin: single numbers differ where one is this many times the other.
     """
 
     name: str
-    of: Callable[[ActivationReport], Spread | float | None]
+    of: Callable[[ActivationReport], Spread | Ratio | None]
     better: int
     show: Callable[[Any], str] = str
-    margin: float = 1.1
 
     def winner(self, a: ActivationReport, b: ActivationReport) -> ActivationReport | None:
         """The better of two, or None where the difference may be chance."""
         x, y = self.of(a), self.of(b)
         if isinstance(x, Spread) and isinstance(y, Spread):
             sign = clear_difference(x, y)
-        elif isinstance(x, float) and isinstance(y, float):
-            low, high = sorted((x, y))
-            sign = 0 if high <= low * self.margin else 1 if x > y else -1
+        elif isinstance(x, Ratio) and isinstance(y, Ratio):
+            sign = _longer(x, y)
         else:
             return None
         return None if sign * self.better == 0 else a if sign == self.better else b
 
 
-def _percent(value: Spread | float) -> str:
-    if isinstance(value, Spread):
-        return f"{Spread.of(100 * v for v in value.values)} %"
-    return f"{number(round(100 * value, 1))} %"
+def _longer(x: Ratio, y: Ratio) -> int:
+    """1 where x takes longer, −1 where y does; 0 unless it is by a tenth and the middle halves of the rounds are apart."""
+    if x.median > MARGIN * y.median and x.low > y.high:
+        return 1
+    return -1 if y.median > MARGIN * x.median and y.low > x.high else 0
 
 
-def _times(value: float) -> str:
-    return f"{value:.2f}×"
+def _percent(value: Spread) -> str:
+    return f"{Spread.of(100 * v for v in value.values)} %"
 
 
 def _off(report: ActivationReport) -> Spread:
@@ -101,9 +101,9 @@ def _off(report: ActivationReport) -> Spread:
 
 
 CRITERIA = (
-    Criterion("time of a layer forward", lambda r: r.cost.layer, -1, _times),
-    Criterion("time of a layer with its gradient", lambda r: r.cost.layer_gradient, -1, _times),
-    Criterion("time of the activation alone", lambda r: r.cost.forward, -1, _times),
+    Criterion("time of a layer forward", lambda r: r.cost.layer, -1),
+    Criterion("time of a layer with its gradient", lambda r: r.cost.layer_gradient, -1),
+    Criterion("time of the activation alone", lambda r: r.cost.forward, -1),
     Criterion("gradient lost or grown through all layers, powers of ten", _off, -1),
     Criterion("units dead at the end of training", lambda r: r.trials.dead, -1, _percent),
     Criterion("slopes flat at the end of training", lambda r: r.trials.flat, 0, _percent),
@@ -179,7 +179,7 @@ def against(first: ActivationReport, second: ActivationReport) -> Comparison:
     """Hold two reports against each other.
 
     Numbers over seeds differ clearly where a paired t-test at 95 % says so: of twenty differences that are none, one
-    still looks clear. Single numbers differ clearly by a tenth.
+    still looks clear. Times differ clearly by a tenth, where the middle halves of the rounds do not overlap.
     """
     rows = []
     for criterion in CRITERIA:
@@ -254,7 +254,7 @@ class ActivationComparison(Result):
         rows = [
             [
                 r.name,
-                *(f"{v:.2f}" for v in (r.cost.forward, r.cost.gradient, r.cost.layer, r.cost.layer_gradient)),
+                *(f"{v.median:.2f}" for v in (r.cost.forward, r.cost.gradient, r.cost.layer, r.cost.layer_gradient)),
                 r.initializer,
                 *(_size(s) for s in r.signal.values()),
             ]
@@ -273,7 +273,7 @@ class ActivationComparison(Result):
                     r.name,
                     str(t.r2),
                     _percent(t.accuracy),
-                    *("—" if share is None else _percent(share.mean) for share in (t.dead, t.flat)),
+                    *("—" if share is None else f"{100 * share.mean:.1f} %" for share in (t.dead, t.flat)),
                     str(t.outliers),
                     _percent(t.moved),
                     _percent(t.accuracy_lost),
@@ -410,10 +410,10 @@ def _record(r: ActivationReport) -> dict[str, Any]:
         "kink": r.shape.kink,
         "monotone": r.shape.monotone,
         "as_declared": not r.shape.disagreements,
-        "cost_forward": r.cost.forward,
-        "cost_gradient": r.cost.gradient,
-        "cost_layer": r.cost.layer,
-        "cost_layer_gradient": r.cost.layer_gradient,
+        "cost_forward": r.cost.forward.median,
+        "cost_gradient": r.cost.gradient.median,
+        "cost_layer": r.cost.layer.median,
+        "cost_layer_gradient": r.cost.layer_gradient.median,
         "initializer": r.initializer,
         **{f"signal_{d}": list(s.values) for d, s in r.signal.items()},
         "dead": t.dead.mean if t.dead else None,

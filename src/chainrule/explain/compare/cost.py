@@ -19,6 +19,7 @@ from chainrule.ops import input as input_
 from chainrule.ops import sum as sum_
 from chainrule.verbs import compile, gradient
 
+Array = np.ndarray[Any, Any]
 ROWS, INPUTS, UNITS = 512, 128, 256
 """The layer that is timed."""
 ALONE = 4096
@@ -27,19 +28,31 @@ REFERENCE = "relu"
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """How many times as long as with ReLU: over the rounds the median, and the quartiles beside it."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f}×"
+
+
+@dataclass(frozen=True)
 class Cost:
-    """Time relative to ReLU in the same run: medians of rounds in which all take turns.
+    """Time relative to ReLU in the same round; in every round all take turns.
 
     Attributes:
         forward: of the activation alone, ``gradient`` with its slope.
         layer: of a dense layer with it, ``layer_gradient`` with ∂J/∂W and ∂J/∂b.
-        microseconds: of the last of these, in absolute terms.
+        microseconds: of the last of these, the median.
     """
 
-    forward: float
-    gradient: float
-    layer: float
-    layer_gradient: float
+    forward: Ratio
+    gradient: Ratio
+    layer: Ratio
+    layer_gradient: Ratio
     microseconds: float
 
 
@@ -51,16 +64,21 @@ def measure_costs(chosen: Mapping[str, Any], rounds: int = 15) -> dict[str, Cost
     for name, function in functions.items():
         for k, (outputs, feeds) in enumerate([*_alone(function), *_in_a_layer(function)]):
             programs[name, k] = partial(compile(outputs), feeds)
-    medians = _in_turns(programs, rounds)
+    taken = _in_turns(programs, rounds)
     out = {}
     for name in chosen:
-        ratios = [medians[name, k] / medians[reference, k] for k in range(4)]
-        out[name] = Cost(ratios[0], ratios[1], ratios[2], ratios[3], 1e6 * medians[name, 3])
+        alone, slope, layer, whole = (_ratio(taken[name, k] / taken[reference, k]) for k in range(4))
+        out[name] = Cost(alone, slope, layer, whole, 1e6 * float(np.median(taken[name, 3])))
     return out
 
 
-def _in_turns(programs: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any, float]:
-    """The median time of each; one after the other in every round, so that a busy moment meets all alike."""
+def _ratio(rounds: Array) -> Ratio:
+    low, median, high = np.quantile(rounds, (0.25, 0.5, 0.75))
+    return Ratio(float(median), float(low), float(high))
+
+
+def _in_turns(programs: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any, Array]:
+    """The time of each in every round; one after the other, so that a busy moment meets all alike."""
     taken: dict[Any, list[float]] = {key: [] for key in programs}
     for round_ in range(rounds + 2):
         for key, program in programs.items():
@@ -68,7 +86,7 @@ def _in_turns(programs: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[An
             program()
             if round_ >= 2:  # the first calls compile and warm up
                 taken[key].append(time.perf_counter() - started)
-    return {key: float(np.median(seconds)) for key, seconds in taken.items()}
+    return {key: np.array(seconds) for key, seconds in taken.items()}
 
 
 Program = tuple[Sequence[Node], Mapping[Node, Any]]
