@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.explain.compare.drawing import BLUE, GREY, RED, dots, look, sheet
+from chainrule.explain.compare.figures import BLUE, GREY, RED, Drawing, dots, look, sheet, styled
 from chainrule.explain.compare.spread import Spread
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MARKED = ("softplus", "relu")
 """These two are drawn in a colour of their own: the notes ask how they differ."""
 
 
-def figures(found: ActivationComparison) -> dict[str, Any]:
+def figures(found: ActivationComparison) -> dict[str, Drawing]:
     """All figures by name."""
     drawn = {"shapes": shapes(found), "depth": depth(found), "scores": scores(found)}
     if any(r.trials.units for r in found):
@@ -27,7 +27,8 @@ def figures(found: ActivationComparison) -> dict[str, Any]:
     return drawn
 
 
-def shapes(found: ActivationComparison) -> Any:
+@styled
+def shapes(found: ActivationComparison) -> Drawing:
     """Every activation with its slope; where it is flat the ground is grey."""
     reports = list(found)
     columns = min(5, len(reports))
@@ -58,7 +59,8 @@ def _torn(values: Any) -> Any:
     return values
 
 
-def depth(found: ActivationComparison) -> Any:
+@styled
+def depth(found: ActivationComparison) -> Drawing:
     """What is left of the backward signal after so many layers; the legend goes by what is left after all of them."""
     figure, axes = sheet(1, 1, 9, max(4.0, 0.24 * len(found.reports) + 1.5))
     (one,) = axes.flat
@@ -79,7 +81,8 @@ def depth(found: ActivationComparison) -> Any:
     return figure
 
 
-def scores(found: ActivationComparison) -> Any:
+@styled
+def scores(found: ActivationComparison) -> Drawing:
     """Scores, robustness and cost, a dot for each activation with the spread over the seeds."""
     panels: list[tuple[str, Callable[[ActivationReport], Spread | None]]] = [
         ("R² on test rows\n(more is better)", lambda r: r.trials.r2),
@@ -98,7 +101,8 @@ def scores(found: ActivationComparison) -> Any:
     return figure
 
 
-def units(found: ActivationComparison) -> Any:
+@styled
+def units(found: ActivationComparison) -> Drawing:
     """The share of dead units and of flat slopes over the training, those of one activation in one colour."""
     reports = {r.name: r.trials.units for r in found if r.trials.units is not None}
     figure, axes = sheet(1, 2, 11, 0.16 * len(reports) + 3.2, sharex=True)

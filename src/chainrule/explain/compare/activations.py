@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from chainrule.explain.compare.trials import (
 )
 from chainrule.explain.numbers import aligned, number
 from chainrule.nn.activations import ACTIVATIONS, activation, activation_name
+
+if TYPE_CHECKING:
+    from chainrule.explain.figures import Drawing
 
 MARGIN = 1.1
 """A smaller ratio of two times is no difference that matters."""
@@ -85,7 +88,7 @@ class Criterion:
 
 
 def _longer(x: Ratio, y: Ratio) -> int:
-    """1 where x takes longer, −1 where y does; 0 unless it is by a tenth and the middle halves of the rounds are apart."""
+    """1 where x takes longer, −1 where y does; 0 unless by a tenth, and the middle halves of the rounds are apart."""
     if x.median > MARGIN * y.median and x.low > y.high:
         return 1
     return -1 if y.median > MARGIN * x.median and y.low > x.high else 0
@@ -296,7 +299,7 @@ class ActivationComparison(Result):
             parts += ["\nSoftplus against ReLU", str(self.against("softplus", "relu"))]
         return "\n".join(parts)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Drawing]:
         """Matplotlib figures by name: shapes, depth, units, scores."""
         from chainrule.explain.compare.activation_figures import figures
 

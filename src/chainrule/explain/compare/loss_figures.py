@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.explain.compare.drawing import BLUE, GREY, RED, look, sheet
+from chainrule.explain.compare.figures import BLUE, GREY, RED, Drawing, look, sheet, styled
 from chainrule.explain.numbers import number
 
 if TYPE_CHECKING:
     from chainrule.explain.compare.losses import LossComparison
 
 
-def sigmoid(found: LossComparison) -> Any:
+@styled
+def sigmoid(found: LossComparison) -> Drawing:
     """Loss, gradient and curvature of one example with the label 1, over the logit."""
     figure, axes = sheet(1, 3, 12, 3.6)
     titles = ("L, the loss", "∂L/∂z, the gradient", "∂²L/∂z², the curvature")
@@ -33,7 +34,8 @@ def sigmoid(found: LossComparison) -> Any:
     return figure
 
 
-def learning(found: LossComparison) -> Any:
+@styled
+def learning(found: LossComparison) -> Drawing:
     """Accuracy on test rows by epoch, from both starts."""
     starts = list(dict.fromkeys(t.start for t in found.trained))
     figure, axes = sheet(1, len(starts), 10, 3.6, sharey=True)
@@ -50,7 +52,8 @@ def learning(found: LossComparison) -> Any:
     return figure
 
 
-def outliers(found: LossComparison) -> Any:
+@styled
+def outliers(found: LossComparison) -> Drawing:
     """Error on clean test rows over the share of wrong labels."""
     figure, axes = sheet(1, 1, 7, 3.8)
     (one,) = axes.flat

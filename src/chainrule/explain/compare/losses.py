@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from chainrule.ops import sum as sum_
 from chainrule.optimize import GradientDescent
 from chainrule.train.fit import fit
 from chainrule.verbs import evaluate, gradient
+
+if TYPE_CHECKING:
+    from chainrule.explain.figures import Drawing
 
 Array = np.ndarray[Any, Any]
 CLASSIFYING = ("squared_error", "binary_cross_entropy")
@@ -179,7 +182,7 @@ class LossComparison(Result):
             ]
         return out
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Drawing]:
         """Matplotlib figures by name: sigmoid, learning, outliers."""
         from chainrule.explain.compare import loss_figures as draw
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.explain.compare.drawing import BLUE, GREY, RED, look, sheet
+from chainrule.explain.compare.figures import BLUE, GREY, RED, Drawing, look, sheet, styled
 
 if TYPE_CHECKING:
     from chainrule.explain.compare.optimizers import OptimizerComparison
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 WINDOWS = {"quadratic valley": ((-5.5, 3.5), (-5.5, 3.5)), "Rosenbrock's valley": ((-1.8, 1.8), (-1.2, 2.4))}
 
 
-def paths(found: OptimizerComparison) -> Any:
+@styled
+def paths(found: OptimizerComparison) -> Drawing:
     """The path of every optimizer with its best learning rate, on the contours of the valleys."""
     from chainrule.explain.compare.optimizers import VALLEYS
 
@@ -37,7 +38,8 @@ def paths(found: OptimizerComparison) -> Any:
     return figure
 
 
-def learning(found: OptimizerComparison) -> Any:
+@styled
+def learning(found: OptimizerComparison) -> Drawing:
     """The training loss of the network by epoch."""
     figure, axes = sheet(1, 1, 8, 4)
     (one,) = axes.flat

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from chainrule.optimize import OPTIMIZERS, optimizer
 from chainrule.optimize.schedules import Schedule
 from chainrule.train import Run, TrainingWarning
 from chainrule.train.fit import fit
+
+if TYPE_CHECKING:
+    from chainrule.explain.figures import Drawing
 
 Array = np.ndarray[Any, Any]
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -165,7 +168,7 @@ class OptimizerComparison(Result):
             out.append(record | {"accuracy": learned.accuracy.mean, "accuracy_deviation": learned.accuracy.deviation})
         return out
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Drawing]:
         """Matplotlib figures by name: paths, learning."""
         from chainrule.explain.compare.optimizer_figures import learning, paths
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from chainrule.ops import einsum, gather, mean, parameter, tanh
 from chainrule.ops import input as input_
 from chainrule.train.fit import fit
 from chainrule.verbs import evaluate, gradient
+
+if TYPE_CHECKING:
+    from chainrule.explain.figures import Drawing
 
 Array = np.ndarray[Any, Any]
 UNITS = 8
@@ -285,7 +288,7 @@ class PerExampleComparison(Result):
             for w in self.ways.values()
         ]
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Drawing]:
         """Matplotlib figures by name: curve, groups."""
         from chainrule.explain.compare.per_example_figures import curve, groups
 

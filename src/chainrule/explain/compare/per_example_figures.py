@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from chainrule.explain.compare.drawing import BLUE, GREY, RED, look, sheet
+from chainrule.explain.compare.figures import BLUE, GREY, RED, Drawing, look, sheet, styled
 
 if TYPE_CHECKING:
     from chainrule.explain.compare.per_example import PerExampleComparison
 
 
-def curve(found: PerExampleComparison) -> Any:
+@styled
+def curve(found: PerExampleComparison) -> Drawing:
     """Left: the network of each example. Right: what comes of averaging, and one network on all."""
     c = found.curve
     figure, axes = sheet(1, 2, 11, 4.2, sharey=True)
@@ -29,7 +30,8 @@ def curve(found: PerExampleComparison) -> Any:
     return figure
 
 
-def groups(found: PerExampleComparison) -> Any:
+@styled
+def groups(found: PerExampleComparison) -> Drawing:
     """Test error over the number of examples that each network is trained on, before they are averaged."""
     from chainrule.explain.compare.per_example import ALL, CONSTANT
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import ConfigurationError, near
+
+if TYPE_CHECKING:
+    from chainrule.explain.figures import Drawing
 
 
 class Result:
     """Printed it is a report. Abstract: a comparison says how it is drawn, and what its records are."""
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Drawing]:
         """Matplotlib figures by name."""
         raise NotImplementedError
 
@@ -21,7 +24,7 @@ class Result:
         """Flat dictionaries, ready for a data frame."""
         raise NotImplementedError
 
-    def figure(self, name: str | None = None) -> Any:
+    def figure(self, name: str | None = None) -> Drawing:
         """One of the figures, by default the first."""
         drawn = self.figures()
         name = next(iter(drawn)) if name is None else name
@@ -40,7 +43,7 @@ class Result:
         records.write_text(json.dumps(_plain(self.records()), indent=1, ensure_ascii=False) + "\n", "utf-8")
         files = [report, records]
         for name, figure in self.figures().items():
-            figure.savefig(folder / f"{name}.png", dpi=150)
+            figure.savefig(folder / f"{name}.png", dpi=200)
             files.append(folder / f"{name}.png")
         return files
 
