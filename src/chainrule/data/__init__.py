@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from chainrule.data.public import load as load
     from chainrule.data.sound_files import SoundFormat as SoundFormat
     from chainrule.data.sound_files import sounds as sounds
-    from chainrule.data.samples import sample as sample
     from chainrule.data.splitting import Split as Split
     from chainrule.data.splitting import split as split
     from chainrule.data.tables import as_table as as_table
@@ -87,7 +86,6 @@ _HOME = {
     "report": "metrics",
     "rows_of_tokens": "tokens",
     "sounds": "sound_files",
-    "sample": "samples",
     "split": "splitting",
     "texts": "text_files",
     "tokenizer": "tokens",

@@ -305,7 +305,7 @@ def compare_per_example(
     """Train one small network per example and average them; compare with one network on all examples.
 
     Args:
-        regression: ``(X, Y)`` to learn; by default prices of houses.
+        regression: ``(X, Y)`` to learn; by default prices of houses (``ames``).
         seeds: so many times everything is trained, each time with other rows and starts.
         quick: fewer examples and epochs, one seed: to see how it looks.
         progress: a line that says what is running; by default in a terminal only.
@@ -316,7 +316,7 @@ def compare_per_example(
     Errors: fewer than 20 training examples; examples and labels that do not fit.
     """
     seeds = checked_seeds(seeds)
-    data = task(regression, "houses", regression=True)
+    data = task(regression, "ames", regression=True)
     rows, epochs, seeds = (40, 100, 1) if quick else (ROWS, 400, seeds)
     splits = [_few(data, seed, rows) for seed in range(seeds)]
     rows = len(splits[0].X)

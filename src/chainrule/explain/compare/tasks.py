@@ -11,6 +11,8 @@ from chainrule.errors import DataError, ShapeError
 
 Array = np.ndarray[Any, Any]
 TEST_SHARE = 0.25
+HOUSE_COLUMNS = ("Gr_Liv_Area", "Year_Built", "Total_Bsmt_SF", "Garage_Area", "Lot_Area", "Full_Bath")
+"""Living area, year, areas of basement, garage and lot, baths."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +67,7 @@ class Task:
 def task(data: Any, sample: str, *, regression: bool) -> Task:
     """A task from a pair ``(X, Y)``, or the data set ``sample`` where none is given."""
     if data is None:
-        from chainrule.data import sample as load
-
-        return Task(sample, *load(sample), regression)
+        return Task(sample, *_public(sample), regression)
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise DataError("examples and labels are a pair (X, Y)", given=type(data).__name__)
     X, Y = np.asarray(data[0], np.float64), np.asarray(data[1])
@@ -86,6 +86,15 @@ def task(data: Any, sample: str, *, regression: bool) -> Task:
     if not np.isfinite(Y).all() or np.ptp(Y) == 0:
         raise DataError("the numbers to predict are finite and not all equal", given=f"Y from {Y.min()} to {Y.max()}")
     return Task("your data", X, Y, regression)
+
+
+def _public(name: str) -> tuple[Array, Array]:
+    """A public data set as numbers, (m, k) and (m,): pictures in rows, of the house sales the main measurements."""
+    from chainrule.data import load
+
+    found = load(name)
+    items = found.items.select(HOUSE_COLUMNS).fill_null(0).to_numpy() if name == "ames" else np.asarray(found.items)
+    return items.reshape(len(items), -1).astype(np.float64), np.asarray(found.labels)
 
 
 def with_outliers(split: Split, share: float, inputs: float, labels: float, seed: int, upwards: bool = False) -> Split:
