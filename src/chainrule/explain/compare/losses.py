@@ -200,7 +200,7 @@ def compare_losses(
     """Compare losses: squared error against cross-entropy after a sigmoid, and regressions with outliers.
 
     Args:
-        classification: ``(X, Y)`` with two classes to learn; by default tumours (``breast-cancer``: 569, benign or malignant).
+        classification: ``(X, Y)`` with two classes to learn; by default ``breast-cancer``: 569 tumours.
         regression: ``(X, Y)`` to learn; by default the diabetes data.
         seeds: so many times everything is trained, each time with other test rows, weights and order.
         quick: two learning rates, few epochs, one seed: to see how it looks.
