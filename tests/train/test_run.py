@@ -6,6 +6,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 import chainrule as cr
 from chainrule.errors import ChainruleError
+from chainrule.train.table import readers
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -95,3 +96,19 @@ def test_what_was_rewritten_can_be_read(run):
     assert "log" in run.rewrites
     plain = cr.fit(cr.Sequential(cr.Dense(1)), X, X[:, 0], epochs=1)
     assert plain.rewrites == "nothing had to be rewritten"
+
+
+@pytest.mark.parametrize(
+    ("shape", "kinds"),
+    [
+        ((9, 5), []),
+        ((9, 28, 28, 1), ["Conv2D", "MaxPool2D"] * 2 + ["Flatten", "Dropout"]),
+        ((9, 8, 40, 3), ["Conv2D", "MaxPool2D", "Flatten", "Dropout"]),
+        ((9, 64, 64, 3), ["Conv2D", "MaxPool2D"] * 3 + ["Flatten", "Dropout"]),
+        ((9, 30, 12), ["Conv1D", "MaxPool1D", "Conv1D", "GlobalMaxPool1D", "Dropout"]),
+    ],
+)
+def test_what_reads_an_example_suits_its_shape(shape, kinds):
+    layers = readers(shape)
+    assert [type(layer).__name__ for layer in layers] == kinds
+    assert cr.Sequential(*layers, cr.Dense(2)).model(shape[1:]).output.shape == (cr.Dim("m"), 2)

@@ -12,7 +12,20 @@ import numpy as np
 
 from chainrule import data
 from chainrule.errors import ConfigurationError, DataError, RunError
-from chainrule.nn import LOSSES, Dense, Flatten, Layer, Loss, Sequential
+from chainrule.nn import (
+    LOSSES,
+    Conv1D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalMaxPool1D,
+    Layer,
+    Loss,
+    MaxPool1D,
+    MaxPool2D,
+    Sequential,
+)
 from chainrule.nn import loss as loss_by_name
 from chainrule.train.files import load, place_of
 from chainrule.train.fit import EarlyStopping, fit
@@ -266,7 +279,7 @@ def labels_for(task: str, classes: Sequence[Any], loss: Loss, encoded: Array) ->
 
 
 def network_for(dataset: Any, layers: Sequence[int], activation: Any, loss: Loss) -> Sequential:
-    """A dense network for a task: hidden layers, then an output that fits it; images and recordings are flattened."""
+    """A network for a task: what reads images or recordings, hidden layers, then an output that fits it."""
     activations = (
         [activation] * len(layers) if isinstance(activation, str) or callable(activation) else list(activation)
     )
@@ -276,13 +289,33 @@ def network_for(dataset: Any, layers: Sequence[int], activation: Any, loss: Loss
             given=f"{len(activations)} and {len(layers)}",
             expected="an activation for every hidden layer, or one for all",
         )
-    flat: list[Layer] = [Flatten()] if dataset.X_train.ndim > 2 else []
-    hidden = flat + [Dense(units, g) for units, g in zip(layers, activations, strict=True)]
+    hidden = [*readers(dataset.X_train.shape), *(Dense(units, g) for units, g in zip(layers, activations, strict=True))]
     if dataset.task == "regression":
         return Sequential(*hidden, Dense(1, "softplus" if loss.labels == "count" else "linear"))
     if dataset.task == "binary" and loss.labels not in ("classes", "distribution"):
         return Sequential(*hidden, Dense(1, "sigmoid"))
     return Sequential(*hidden, Dense(len(dataset.classes), "softmax"))
+
+
+def readers(shape: Sequence[int]) -> list[Layer]:
+    """The layers that make one row of numbers of an example.
+
+    Of images (m, h, w, c): convolutions with ever more filters, each followed by a pooling that halves height and
+    width, while there are 8 pixels or more. Of recordings (m, frames, bands): two convolutions over time, then the
+    largest value of each filter, wherever in the recording it is. A table's rows are such rows already.
+    """
+    if len(shape) == 4:
+        halvings = min(3, max(1, (min(shape[1:3]) // 4).bit_length() - 1))
+        layers = [
+            layer
+            for k in range(halvings)
+            for layer in (Conv2D(16 << k, 3, padding="same", activation="relu"), MaxPool2D(2))
+        ]
+        return [*layers, Flatten(), Dropout(0.3)]
+    if len(shape) == 3:
+        over_time = [Conv1D(64, 5, padding="same", activation="relu") for _ in range(2)]
+        return [over_time[0], MaxPool1D(2), over_time[1], GlobalMaxPool1D(), Dropout(0.3)]
+    return []
 
 
 def _scores(run: Run, dataset: Any) -> dict[str, dict[str, float]]:
