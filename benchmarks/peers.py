@@ -40,6 +40,8 @@ class Chainrule(Peer):
 
     title = "chainrule"
     needs = ("jax",)
+    options: ClassVar[dict[str, Any]] = {}
+    """More settings of the training, such as what is watched."""
 
     def __init__(self, workload: Workload) -> None:
         import chainrule as cr
@@ -53,6 +55,7 @@ class Chainrule(Peer):
             optimizer=cr.Adam(LEARNING_RATE),
             batch_size=workload.batch_size,
             metrics=[],
+            **self.options,
         )
 
     def train(self, epochs: int) -> None:

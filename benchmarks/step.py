@@ -20,7 +20,7 @@ def step(names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
     with ExitStack() as stack:
         processes = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in names]
         for workload in (small().short(), digits().short()) if smoke else (small(), digits(), large()):
-            workers = [Worker(name, process, workload) for name, process in zip(names, processes, strict=True)]
+            workers = [Worker(PEERS[name], process, workload) for name, process in zip(names, processes, strict=True)]
             yield section(
                 f"One step of {workload.name}, {len(workload.X):,} rows in batches of {workload.batch_size}",
                 race(workers, workload, rounds),
@@ -33,12 +33,12 @@ def step(names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
 class Worker:
     """A library in its process, which sleeps unless it has its turn."""
 
-    def __init__(self, name: str, process: ProcessPoolExecutor, workload: Workload) -> None:
-        self.name, self.process, self.workload = name, process, workload
-        self.title = PEERS[name].title
+    def __init__(self, peer: type[Peer], process: ProcessPoolExecutor, workload: Workload) -> None:
+        self.peer, self.process, self.workload = peer, process, workload
+        self.title = peer.title
 
     def start(self) -> tuple[float, float]:
-        seconds, loss, threads = self.process.submit(_start, self.name, self.workload).result()
+        seconds, loss, threads = self.process.submit(_start, self.peer, self.workload).result()
         if threads is not None:
             self.title += f" ({threads} {'thread' if threads == 1 else 'threads'})"
         return seconds, loss
@@ -52,10 +52,10 @@ class Worker:
 _peer: Peer
 
 
-def _start(name: str, workload: Workload) -> tuple[float, float, int | None]:
+def _start(peer: type[Peer], workload: Workload) -> tuple[float, float, int | None]:
     """Seconds of a first round, the loss after it, and the number of threads that is faster, if one can choose."""
     global _peer
-    _peer = PEERS[name](workload)
+    _peer = peer(workload)
     seconds = _turn(workload.epochs)
     loss = workload.loss(_peer.parameters())
     set_threads: Any = getattr(_peer, "set_threads", None)

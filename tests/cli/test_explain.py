@@ -1,5 +1,6 @@
 """``chainrule explain`` and ``chainrule why``: every number of one row, and what rules find."""
 
+import json
 import re
 
 import numpy as np
@@ -48,6 +49,21 @@ def test_another_table_s_row_and_a_picture(chainrule, run, table, tmp_path):
     assert there.code == 0
     assert there.out.partition("\n")[2].startswith(here.out.partition("\n")[2])
     assert "<svg" in (tmp_path / "row.svg").read_text("utf-8")
+    assert there.out.endswith(f"drawn in {tmp_path / 'row.svg'}\n")
+
+
+def test_every_number_as_plain_data(chainrule, run, tmp_path):
+    assert chainrule("explain", run, "--row", 3, "--json", tmp_path / "row.json").code == 0
+    nodes = {n["name"]: n for n in json.loads((tmp_path / "row.json").read_text("utf-8"))["nodes"]}
+    weights = cr.load_table(run).run.parameters["W2"]
+    np.testing.assert_allclose(nodes["W2"]["value"], weights, rtol=1e-6)
+    assert np.shape(nodes["W2"]["gradient"]) == weights.shape
+
+
+def test_the_formulas_in_the_course_s_notation(chainrule, run):
+    answer = chainrule("formulas", run, "--columns")
+    assert "dW2  = 1/m · dZ2 A1ᵀ" in answer.out
+    assert "Z1   = W1 X + b1" in answer.out
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,37 @@ def test_on_an_interval_and_at_a_point():
     assert cr.convexity(cr.sin(w), w, {w: np.array(1.0)}).curvature == pytest.approx(-np.sin(1.0))
 
 
+CONVEX_THERE = {
+    "sine": (cr.sin(w), (3.3, 6.1), lambda v: -np.sin(v)),
+    "cosine": (cr.cos(w), (1.6, 4.7), lambda v: -np.cos(v)),
+    "cube": (w**3, (0.0, 2.0), lambda v: 6 * v),
+    "inverse": (1 / w, (0.5, 2.0), lambda v: 2 / v**3),
+    "quartic": (w**4 - w**2, (0.5, 3.0), lambda v: 12 * v**2 - 2),
+    "tanh on the left": (cr.tanh(w), (-4.0, 0.0), lambda v: -2 * np.tanh(v) * (1 - np.tanh(v) ** 2)),
+    "product": (w * cr.exp(w), (-2.0, 1.0), lambda v: (v + 2) * np.exp(v)),
+    "x log x": (w * cr.log(w), (0.1, 5.0), lambda v: 1 / v),
+}
+
+
+@pytest.mark.parametrize(("cost", "region", "second"), CONVEX_THERE.values(), ids=CONVEX_THERE)
+def test_convex_on_an_interval_is_proved_for_every_number_of_it(cost, region, second):
+    found = cr.convexity(cost, w, region)
+    assert found.verdict == "convex", found
+    assert "interval arithmetic" in found.why
+    least = second(np.linspace(*region, 100_001)).min()
+    assert least - 0.05 * max(1, abs(least)) < found.curvature <= least + 1e-12  # what is proved holds at every point
+
+
+@pytest.mark.parametrize("region", [(3.0, 6.1), (3.3, 6.4)])
+def test_a_little_further_it_is_not(region):
+    assert cr.convexity(cr.sin(w), w, region).verdict == "not convex"
+
+
 def test_it_says_when_it_does_not_know():
-    found = cr.convexity(cr.sin(w), w, (3.3, 6.1))  # convex there, but no rule says so
+    u = cr.parameter("u", ())
+    found = cr.convexity(cr.exp(w) * cr.exp(u) + cr.cos(w) * 0.1 + u**2, [w, u], (0.0, 0.1))  # no rule says so
     assert found.verdict == "undecided"
-    assert "no rule proves it" in str(found)
+    assert "no rule proves it" in repr(found)
 
 
 def test_what_does_not_depend_on_it_is_convex_in_it():

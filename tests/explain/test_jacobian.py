@@ -1,5 +1,7 @@
 """Jacobians against closed forms, NumPy and central differences: formulas, numbers, structure, products."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,9 @@ def central(function, at, h=1e-6):
         columns.append(np.ravel(function(at + step) - function(at - step)) / (2 * h))
     return np.stack(columns, axis=1)
 
+
+SEVEN_LEAVES = [cr.input(f"u{k}", ()) for k in range(7)]
+SEVEN = [cr.exp(sum(SEVEN_LEAVES) * k) for k in range(7)]
 
 # --- functions of several variables ---------------------------------------------------------------------
 
@@ -107,7 +112,10 @@ def test_examples_do_not_touch_each_other():
         (lambda a: a.T, lambda a: a.T, "P", "permuted"),
         (lambda a: a @ a.T, lambda a: a @ a.T, None, "dense"),
         (lambda a: 2 * a + 1, lambda a: 2 * a + 1, "diag(2)", "diagonal"),
-        (lambda a: a.sum(axis=1), lambda a: a.sum(axis=1), None, None),
+        (lambda a: a.sum(axis=1), lambda a: a.sum(axis=1), "1ᵀ", None),
+        (lambda a: cr.reshape(a, (6,)), lambda a: a.reshape(6), "I", "identity"),
+        (lambda a: cr.flip(a, 0), lambda a: a[::-1], "P", "permuted"),
+        (lambda a: cr.tanh(a) + a, lambda a: np.tanh(a) + a, "I + diag(1 − tanh(A)²)", "diagonal"),
         (lambda a: cr.softmax(a, axis=1), lambda a: np.exp(a) / np.exp(a).sum(1, keepdims=True), None, None),
     ],
 )
@@ -132,6 +140,95 @@ def test_argmax_has_no_useful_derivative_and_it_says_why():
     assert J.structure == "zero"
     assert "Train with softmax, decide with argmax" in str(J)
     assert not J.at({v: V}).array.any()
+
+
+# --- the product of local Jacobians, and what is kept -------------------------------------------------------
+
+
+def network(units):
+    """A chain of layers on two examples, with numbers for everything."""
+    rng = np.random.default_rng(1)
+    X = cr.input("X", ("m", 4))
+    layers = [cr.Dense(n, g) for n, g in units]
+    out = X
+    for layer in layers:
+        out = layer(out)
+    feeds = {X: rng.normal(size=(2, 4))}
+    return out, X, layers, feeds | {layer[k]: rng.normal(size=layer[k].shape) for layer in layers for k in "Wb"}
+
+
+def test_every_factor_of_a_chain_of_layers_is_at_hand_and_their_product_is_the_whole():
+    out, X, layers, feeds = network([(3, "tanh"), (5, "relu"), (4, "softmax")])
+    J = cr.jacobian(out, X)
+    titles = ["∂A3/∂Z3", "∂Z3/∂A2", "∂A2/∂Z2", "∂Z2/∂A1", "∂A1/∂Z1", "∂Z1/∂X"]
+    assert [f.title for f in J.factors] == titles
+    assert [f.formula for f in J.factors] == [
+        *("A3ᵢ(δᵢⱼ − A3ⱼ)", "W3ᵀ", "diag([Z2 > 0])", "W2ᵀ", "diag(1 − A1²)", "W1ᵀ"),
+    ]
+    chain = J.chain(feeds)
+    by_hand = np.eye(8)
+    for matrix in chain.matrices:
+        by_hand = by_hand @ matrix.array
+    np.testing.assert_allclose(by_hand, J.at(feeds).array, atol=1e-14)
+    np.testing.assert_allclose(chain.product.array, by_hand, atol=1e-14)
+    assert chain.error < 1e-14
+    # of one example the factor of a layer is its transposed weights, and of the others it has no number
+    np.testing.assert_array_equal(chain.matrices[-1].tensor()[0, :, 0], feeds[layers[0]["W"]].T)
+    assert not chain.matrices[-1].tensor()[0, :, 1].any()
+    text = str(chain)
+    assert text.startswith(f"∂A3/∂X = {' · '.join(titles)}")
+    assert "  ∂A1/∂Z1 = diag(1 − A1²)    6 × 6     diagonal" in text
+
+
+def test_a_wrong_factor_would_be_seen():
+    out, X, _, feeds = network([(3, "tanh"), (2, "sigmoid")])
+    chain = cr.jacobian(out, X).chain(feeds)
+    wrong = replace(chain.product, entries=-chain.product.entries)
+    assert replace(chain, product=wrong).error > 0.1
+
+
+def test_two_ways_to_an_output_are_one_factor():
+    h = cr.tanh(v).named("h")
+    J = cr.jacobian(cr.exp(h + cr.sin(h)).named("y"), v)
+    assert [f.title for f in J.factors] == ["∂y/∂h", "∂h/∂v"]
+    assert J.structure == "diagonal"
+    assert J.chain({v: V}).error < 1e-15
+
+
+@pytest.mark.parametrize("structure", ["identity", "diagonal", "permuted"])
+def test_of_one_number_in_a_row_only_that_is_kept(structure):
+    size = 100_000  # the whole matrix would have 80 GB
+    a = cr.input("a", ("n",))
+    made = {"identity": a * 1.0 + 2, "diagonal": cr.tanh(a), "permuted": cr.flip(cr.sin(a), 0)}[structure]
+    at = np.random.default_rng(0).normal(size=size)
+    at[7] = np.pi / 2  # where the slope of the sine is all but 0
+    M = cr.jacobian(made, a).at({a: at})
+    assert (M.structure, M.shape) == (structure, (size, size))
+    assert M.entries.shape == (size,)
+    true = {"identity": np.ones(size), "diagonal": 1 - np.tanh(at) ** 2, "permuted": np.cos(at)[::-1]}[structure]
+    np.testing.assert_allclose(M.entries, true, atol=1e-12)
+    np.testing.assert_array_equal(M.places, np.arange(size)[:: -1 if structure == "permuted" else 1])
+    other = np.random.default_rng(1).normal(size=size)
+    moved = other[::-1] if structure == "permuted" else other
+    np.testing.assert_allclose(M @ other, true * moved, atol=1e-12)
+    with pytest.raises(ShapeError, match=r"too large to be built"):
+        M.array  # noqa: B018
+
+
+def test_what_is_kept_is_the_whole_matrix_in_small():
+    A = cr.input("A", (2, 3))
+    at = np.array([[0.5, 0.0, -1.0], [2.0, -0.3, 0.0]])
+    J = cr.jacobian((3 * A.T) ** 2, A)
+    M = J.at({A: at})
+    assert M.places is not None
+    np.testing.assert_allclose(M.array, central(lambda a: (3 * a.T) ** 2, at), atol=1e-7)
+    full = replace(M, entries=M.array, places=None)
+    assert M.determinant() == full.determinant() == 0  # two of the numbers are 0
+    M = J.at({A: at + 1.5})
+    assert M.determinant() == pytest.approx(np.linalg.det(M.array), rel=1e-12)
+    for left in (M, full):
+        for right in (M, replace(M, entries=np.random.default_rng(0).normal(size=(6, 6)), places=None)):
+            np.testing.assert_allclose((left @ right).array, left.array @ right.array, atol=1e-12)
 
 
 # --- products and second derivatives ------------------------------------------------------------------------
@@ -163,7 +260,7 @@ def test_second_derivatives():
 
 def test_a_matrix_that_is_too_large_says_its_size_and_offers_the_products():
     big = cr.input("big", ("n",))
-    J = cr.jacobian(cr.tanh(big), big)
+    J = cr.jacobian(cr.softmax(big), big)
     with pytest.raises(ShapeError, match=r"(?s)too large.*10,000 × 10,000 = 100,000,000 numbers.*times\(v\)"):
         J.at({big: np.zeros(10_000)})
 
@@ -173,6 +270,8 @@ def test_a_matrix_that_is_too_large_says_its_size_and_offers_the_products():
     [
         (lambda: cr.jacobian([x, y], [x])[2, 0], r"no such entry.*\[2, 0\].*2 × 1"),
         (lambda: cr.jacobian([x, y], [x]).determinant(), "only a square.*2 × 1"),
+        (lambda: cr.jacobian(SEVEN, SEVEN_LEAVES).determinant(), "too many terms.*5,040 products"),
+        (lambda: cr.jacobian([x, y], [x]).factors, "one output by one node.*2 outputs by 1"),
         (lambda: cr.jacobian(v, v).entries, r"\(3,\) by \(3,\)"),
         (lambda: cr.jacobian(3.0, x), "an output is not a node.*float"),
         (lambda: cr.jacobian([x, 3.0], x), "an output is not a node.*3.0"),

@@ -10,9 +10,10 @@ import chainrule as cr
 from chainrule.calculus import reverse
 from chainrule.engine import interpret
 from chainrule.errors import ChainruleError, GraphError
-from chainrule.explain import Moment, Passage
-from chainrule.explain.trace import _contraction_errors, _elementwise_error
-from chainrule.graph.op import ABSENT, REGISTRY, Constant, is_float
+from chainrule.explain import Moment, Return
+from chainrule.explain.trace import _contraction_errors, _elementwise_error, few
+from chainrule.graph.graph import LEAVES
+from chainrule.graph.op import ABSENT, REGISTRY, is_float
 
 x, y, z = (cr.input(name, ()) for name in "xyz")
 q, r = (x + y).named("q"), cr.maximum(y, z).named("r")
@@ -50,21 +51,33 @@ def test_gates_say_what_they_do():
     assert [found[n].gate for n in "qrf"] == ["add: distributes", "max: routes", "multiply: swaps"]
 
 
-def test_steps_go_forward_node_by_node_and_then_back_edge_by_edge():
+def test_steps_go_one_node_forward_and_then_one_node_back():
     found = cr.trace(f, POINT)
     seen = [found.step() for _ in range(12)]
-    assert [s.symbol for s in seen if isinstance(s, Moment)] == ["x", "y", "q", "z", "r", "f"]
-    assert [type(s) for s in seen] == [Moment] * 6 + [Passage] * 6
-    assert (seen[6].result, seen[6].by) == ("f", "q")
+    assert [s.symbol for s in seen[:6]] == ["x", "y", "q", "z", "r", "f"]
+    assert [type(s) for s in seen] == [Moment] * 6 + [Return] * 6
+    assert [s.moment.symbol for s in seen[6:]] == ["f", "r", "z", "q", "y", "x"]
+    assert [e.by for e in seen[6].edges] == ["q", "r"]
+    assert str(seen[7]) == (
+        "∂f/∂r = 3\n"
+        "  r ← y   max: routes\n    local ∂r/∂y = [y ≥ z] = [2 ≥ 0] = 1\n"
+        "    downstream = upstream × local = 3 × 1 = 3\n"
+        "  r ← z   max: routes\n    local ∂r/∂z = [y < z] = [2 < 0] = 0\n"
+        "    downstream = upstream × local = 3 × 0 = 0"
+    )
+    assert repr(seen[10]) == "∂f/∂y = copy adds 3 + 2 = 5"
     assert found.step() is None
     found.rewind()
     assert found.step() is seen[0]
 
 
 def test_the_local_derivative_is_written_with_the_numbers_plugged_in():
-    v = cr.input("v", ())
+    v, w = cr.input("v", ()), cr.input("w", (2, 2))
     found = cr.trace(cr.tanh(v).named("a"), {v: 0.5})
     assert str(found.between("a", "v")[0]).split("\n")[1] == "  local ∂a/∂v = 1 − a² = 1 − 0.4621² = 0.7864"
+    many = cr.trace(cr.sum(cr.sigmoid(w).named("a")), {w: [[-1.0, 2.0], [0.0, 3.0]]})
+    assert cr.trace((v**2).named("a"), {v: 3.0}).edges[0].derivative == "∂a/∂v = 2 · v = 2 · 3 = 6"
+    assert "∂a/∂w = a ∘ (1 − a) = 0.2689 · (1 − 0.2689) = 0.1966 at [0, 0]" in str(many)
 
 
 def test_a_contraction_names_the_product_and_the_size_of_the_matrix_that_is_not_built():
@@ -80,31 +93,55 @@ def test_a_contraction_names_the_product_and_the_size_of_the_matrix_that_is_not_
 
 
 def cases():
-    for name in sorted(REGISTRY):
+    for name in sorted(set(REGISTRY) - set(LEAVES)):
         op = REGISTRY[name]
-        if op.cases is ABSENT or isinstance(op.calculus, Constant) or name == "cast":  # which rounds to float32
-            continue
-        yield pytest.param(op, op.cases[0], id=name)
+        for k, case in enumerate(op.cases if op.cases is not ABSENT else ()):
+            yield pytest.param(op, case, id=f"{name}-{k}")
+
+
+def traced(op, case):
+    """An op on leaves with numbers, added up with weights to a single number, and its trace."""
+    rng = np.random.default_rng(1)
+    feeds = {}
+    for k, operand in enumerate(case.operands):
+        array = operand if isinstance(operand, np.ndarray) else np.asarray(rng.uniform(*case.domain, operand))
+        feeds[cr.input(f"a{k}", array.shape, {"i": "int", "b": "bool"}.get(array.dtype.kind, "float"))] = array
+    node = op(*feeds, **case.attrs).named("y")
+    J = cr.sum(cr.cast(node, "float") * rng.normal(size=node.shape)).named("J")
+    return J, feeds, cr.trace(J, feeds)
+
+
+def test_every_op_has_a_case_to_be_traced():
+    """But for leaves, and random numbers, which are a leaf of the trace as well."""
+    assert {p.values[0].name for p in cases()} == set(REGISTRY) - {*LEAVES, "draw"}
+    noise, w = cr.draw("normal", (3,)).named("noise"), cr.parameter("w", (3,))
+    found = cr.trace(cr.sum(w * noise).named("J"), {w: np.ones(3)})
+    np.testing.assert_array_equal(found["w"].gradient, found["noise"].value)
+    assert found["noise"].value.std() > 0
+
+
+@pytest.mark.parametrize(("op", "case"), list(cases()))
+def test_every_op_can_be_traced_in_every_way(op, case):
+    _, feeds, found = traced(op, case)
+    assert found.largest_error < (1e-6 if op.name == "cast" else 1e-12)  # a cast may round to float32
+    assert [s.symbol for s in found if isinstance(s, Moment)] == [m.symbol for m in found.nodes]
+    assert found["y"].gate == op.gate
+    np.testing.assert_allclose(found["y"].value, op.reference(*feeds.values(), **case.attrs), rtol=1e-6, atol=1e-12)
+    for edge in found.edges:
+        assert edge.derivative in str(found)
+        assert str(edge.downstream.tolist()) in json.dumps(found.data())
+    assert str(found.svg()).startswith("<svg")
+    for k, leaf in enumerate(feeds):
+        flows = op.differentiable_in(k) and is_float(leaf.dtype) and is_float(found["y"].node.dtype)
+        assert (found[leaf].gradient is not None) == flows
 
 
 @pytest.mark.parametrize(("op", "case"), list(cases()))
 def test_every_op_has_its_edges_checked_against_central_differences(op, case):
-    rng = np.random.default_rng(1)
-    leaves, feeds = [], {}
-    for k, operand in enumerate(case.operands):
-        ready = isinstance(operand, np.ndarray)
-        array = operand if ready else rng.uniform(*case.domain, operand)
-        kind = {"i": "int", "b": "bool"}.get(array.dtype.kind, "float")
-        leaves.append(cr.input(f"a{k}", array.shape, dtype=kind))
-        feeds[leaves[-1]] = array
-    node = op(*leaves, **case.attrs).named("y")
-    weights = rng.normal(size=node.shape)
-    J = cr.sum(node * weights)
-    found = cr.trace(J, feeds)
-    assert found.largest_error < 1e-12
-    for leaf in leaves:
+    J, feeds, found = traced(op, case)
+    for leaf in feeds:
         moment = found[leaf]
-        if not is_float(leaf.dtype) or not leaf.shape or moment.gradient is None:
+        if moment.gradient is None or op.name == "cast":  # which rounds to float32
             continue
         numeric = np.zeros(leaf.shape)
         for index in np.ndindex(*leaf.shape):
@@ -206,7 +243,27 @@ def test_a_network_of_thousands_of_nodes_is_folded_and_a_layer_is_opened_on_requ
     assert "A6 W7" not in folded
     assert "A6 W7" in opened
     assert "Z8" not in opened
-    assert len(found.svg()) < 400_000
+    picture, opened = found.svg(), found.svg(open="7")
+    for words in ("Dense 4 … Dense 297", "Dense 300"):
+        assert words in picture
+    assert "A6 W7" not in picture
+    for words in ("A6 W7", "A7 = tanh(Z7)", "Dense 6<", "Dense 8<", "Dense 10 … Dense 297"):
+        assert words in opened
+    assert len(opened) < 40_000
+    with pytest.raises(GraphError, match="no such layer"):
+        found.svg(open="301")
+
+
+def test_what_flows_back_between_folded_boxes_is_the_sum_over_its_uses():
+    x_in = cr.input("x", ("m", 2))
+    a = cr.Dense(2, "tanh")(x_in)
+    for _ in range(50):
+        a = cr.Dense(2, lambda z: cr.tanh(z) * z + z)(a)
+    model = cr.Model(x_in, a)
+    feeds = {x_in: np.ones((1, 2)), **{p: np.full(p.shape, 0.5) for p in model.parameters}}
+    found = cr.trace(cr.mean(model.output**2), feeds)
+    assert few(found["x"].gradient) in found.svg()
+    assert "quantities" not in found.svg()
 
 
 # --- bad input ---------------------------------------------------------------------------------------------

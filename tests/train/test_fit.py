@@ -628,3 +628,10 @@ def test_in_validation_every_example_counts_the_same():
     order = np.random.Generator(np.random.Philox(key=np.array([0, 1 << 48], np.uint64))).permutation(50)
     rows = np.sort(order[:20])
     assert held == pytest.approx(run.evaluate(X[rows], Y[rows])["loss"], rel=1e-5)
+
+
+def test_a_network_that_ends_in_argmax_is_refused_and_told_to_train_with_softmax():
+    x = cr.input("x", ("m", 3))
+    decided = cr.cast(cr.argmax(cr.Dense(4)(x), axis=1), "float")[:, None]
+    with pytest.raises(ChainruleError, match=r"(?s)no parameter can lower the cost.*argmax.*Train with softmax"):
+        cr.fit(cr.Model(x, decided), np.ones((5, 3)), np.ones(5), epochs=1)

@@ -5,6 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.graph import Graph
+from chainrule.optimize import OPTIMIZERS
 from chainrule.train.naming import derivative_names
 from chainrule.verbs import derive
 
@@ -234,3 +235,96 @@ def test_what_has_no_name_cannot_head_a_line():
     x, W = cr.input("x", ("m", 2)), cr.parameter("W", (2,))
     with pytest.raises(cr.ChainruleError, match="no name to be shown under"):
         cr.formulas(cr.mean(x @ W), [x @ W])
+
+
+# --- as short as in a textbook -------------------------------------------------------------------------------
+
+SLOPES = {
+    "tanh": "(1 − A1²)",
+    "sigmoid": "A1 ∘ (1 − A1)",
+    "relu": "[Z1 > 0]",
+    "leaky_relu": "([Z1 > 0] + 0.01 · [Z1 ≤ 0])",
+    "elu": "([Z1 > 0] + [Z1 ≤ 0] ∘ (A1 + 1))",
+    "softplus": "σ(Z1)",
+    "softsign": "1/(1 + |Z1|)²",
+    "silu": "(A1 + σ(Z1) ∘ (1 − A1))",
+    "gelu": "(Φ(Z1) + Z1 ∘ φ(Z1))",
+}
+"""The derivative of each activation as it is found in books, in our letters."""
+ENDS = {
+    "sigmoid and binary cross-entropy": (1, "sigmoid", cr.binary_cross_entropy, "(A2 − Y)"),
+    "softmax and categorical cross-entropy": (3, "softmax", cr.categorical_cross_entropy, "(A2 − Y)"),
+    "linear and squared error": (2, None, cr.squared_error, "(Z2 − Y)"),
+    "sigmoid and squared error": (1, "sigmoid", cr.squared_error, "(A2 − Y) ∘ A2 ∘ (1 − A2)"),
+    "tanh and squared error": (1, "tanh", cr.squared_error, "(A2 − Y) ∘ (1 − A2²)"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("activation", SLOPES)
+def test_a_gradient_is_one_line_of_at_most_twice_a_textbook_s(activation, end):
+    units, last, loss, delta = ENDS[end]
+    x = cr.input("X", ("m", 3))
+    hidden, output = cr.Dense(4, activation), cr.Dense(units, last)
+    y = cr.input("Y", ("m", units), distribution=units == 3)
+    J = cr.mean(loss(output(hidden(x)), y))
+    textbook = {
+        output["W"]: f"1/m · A1ᵀ {delta}",
+        hidden["W"]: f"1/m · Xᵀ ({delta} W2ᵀ ∘ {SLOPES[activation]})",
+        hidden["b"]: f"1/m · Σ {delta} W2ᵀ ∘ {SLOPES[activation]}",
+    }
+    for parameter, book in textbook.items():
+        ours = str(cr.gradient(J, parameter))
+        assert "\n" not in ours
+        assert len(ours) <= 2 * len(book), f"{ours}\n{book}"
+    if activation in ("tanh", "softplus") and "cross-entropy" in end:
+        assert str(cr.gradient(J, hidden["W"])) == textbook[hidden["W"]]
+
+
+@pytest.mark.parametrize("depth", [2, 4, 8])
+def test_a_gradient_grows_by_a_term_for_every_layer_that_it_goes_through(depth):
+    x, y = cr.input("X", ("m", 3)), cr.input("Y", ("m", 1))
+    layers = [cr.Dense(4, "tanh") for _ in range(depth - 1)]
+    out = x
+    for layer in layers:
+        out = layer(out)
+    J = cr.mean(cr.binary_cross_entropy(cr.Dense(1, "sigmoid")(out), y))
+    book = f"(A{depth} − Y) W{depth}ᵀ ∘ (1 − A{depth - 1}²)"
+    for k in range(depth - 1, 1, -1):
+        book = f"({book}) W{k}ᵀ ∘ (1 − A{k - 1}²)"
+    assert str(cr.gradient(J, layers[0]["W"])) == f"1/m · Xᵀ ({book})"
+
+
+def test_a_network_written_out_as_one_formula_has_one_line_too():
+    """Where other tools print over two thousand characters or fifty lines."""
+    x, y = cr.input("X", ("m", 3)), cr.input("Y", ("m", 1))
+    W1, b1, W2, b2 = (cr.parameter(n, s) for n, s in (("W1", (3, 4)), ("b1", (4,)), ("W2", (4, 1)), ("b2", (1,))))
+    J = cr.mean(cr.binary_cross_entropy(cr.sigmoid(cr.tanh(x @ W1 + b1) @ W2 + b2), y))
+    assert str(cr.gradient(J, W1)) == "1/m · Xᵀ ((σ(tanh(X W1 + b1) W2 + b2) − Y) W2ᵀ ∘ (1 − tanh(X W1 + b1)²))"
+
+
+UPDATES = {
+    "gradient_descent": ["W1 ← W1 − α · dW1"],
+    "momentum": ["v_W1 ← β · v_W1 + dW1", "W1 ← W1 − α · v_W1"],
+    "nesterov": ["v_W1 ← β · v_W1 + dW1", "W1 ← W1 − α · (dW1 + β · v_W1)"],
+    "adagrad": ["G_W1 ← G_W1 + dW1²", "W1 ← W1 − α · dW1/√(G_W1 + ε)"],
+    "rmsprop": ["E_W1 ← ρ · E_W1 + (1 − ρ) · dW1²", "W1 ← W1 − α · dW1/√(E_W1 + ε)"],
+    "adam": [
+        "m_W1 ← β1 · m_W1 + (1 − β1) · dW1",
+        "v_W1 ← β2 · v_W1 + (1 − β2) · dW1²",
+        "m̂_W1 = 1/(1 − β1^t) · m_W1",
+        "v̂_W1 = 1/(1 − β2^t) · v_W1",
+        "W1 ← W1 − α · m̂_W1/(√v̂_W1 + ε)",
+    ],
+}
+UPDATES["adamw"] = [*UPDATES["adam"][:-1], "W1 ← W1 − α · (m̂_W1/(√v̂_W1 + ε) + λ · W1)"]
+
+
+@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_s_update_is_that_of_its_paper_in_both_notations(name, columns):
+    run, _ = one_step((1, "linear"), CODES, optimizer=name)
+    sheet = run.formulas(columns=columns)
+    (update,) = [s for s in sheet.sections if s.title.startswith("Update")]
+    assert [line.text for line in update.lines] == UPDATES[name]
+    assert {line.shape for line in update.lines} == {"(2, 3)" if columns else "(3, 2)"}

@@ -112,3 +112,11 @@ def test_what_reads_an_example_suits_its_shape(shape, kinds):
     layers = readers(shape)
     assert [type(layer).__name__ for layer in layers] == kinds
     assert cr.Sequential(*layers, cr.Dense(2)).model(shape[1:]).output.shape == (cr.Dim("m"), 2)
+
+
+def test_a_parameter_that_is_not_there_is_an_error_with_near_names():
+    run = cr.fit(cr.Sequential(cr.Dense(2, "tanh"), cr.Dense(1)), np.ones((4, 2)), np.ones(4), epochs=1)
+    with pytest.raises(ChainruleError, match=r"(?s)no such parameter.*'w1'.*W1, b1, W2, b2.*did you mean 'W1'"):
+        run.parameters["w1"]
+    assert "w1" not in run.parameters
+    assert run.parameters.get("w1") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import sys
@@ -198,11 +199,14 @@ def predict(
 def formulas(
     run: RunFolder,
     latex: Annotated[bool, typer.Option("--latex", help="LaTeX instead of text.")] = False,
+    columns: Annotated[
+        bool, typer.Option("--columns", help="In the course's notation: an example is a column, not a row.")
+    ] = False,
     rewrites: Annotated[bool, typer.Option("--rewrites", help="Also what was rewritten, into what, and why.")] = False,
 ) -> None:
     """Print the formulas of a run: forward, cost, backward, update."""
     loaded: Run = load(run)
-    sheet = loaded.formulas()
+    sheet = loaded.formulas(columns=columns)
     show.plain(sheet.latex() if latex else sheet)
     if rewrites:
         show.heading("Rewritten for stability")
@@ -227,16 +231,25 @@ def explain(
         Path | None,
         typer.Option("--svg", help="Draw it as well: values above the edges, derivatives below.", show_default=False),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write every number as plain data as well.", show_default=False),
+    ] = None,
 ) -> None:
     """Every number of one training step for one row: values forward, derivatives backward, on every edge."""
     trained = load_table(run)
     found = trained.trace(_table_of(trained, file), row)
     if picture is not None:
-        found.svg().save(picture)
+        found.svg(open=layer).save(picture)
+    if data is not None:
+        data.write_text(json.dumps(found.data(), ensure_ascii=False), encoding="utf-8")
     show.plain(f"row {row}, {trained.preprocessing.target.name} as the label; derivatives of the cost J of this row\n")
     show.plain(found.table(open=layer))
-    if picture is not None:
-        show.plain(f"\ndrawn in {picture}")
+    if picture is not None or data is not None:
+        show.plain("")
+    for words, place in (("drawn", picture), ("every number", data)):
+        if place is not None:
+            show.plain(f"{words} in {place}")
 
 
 def _table_of(trained: TableRun, file: Path | None) -> Any:

@@ -17,16 +17,18 @@ from chainrule.explain.convexity import Convexity, convexity
 from chainrule.explain.curves import ActivationCurve, activation_curve
 from chainrule.explain.cut import Cut
 from chainrule.explain.diagnosis import Diagnosis, Finding
-from chainrule.explain.jacobian import Jacobian, hessian, hessian_vector, jacobian
+from chainrule.explain.jacobian import Chain, Jacobian, hessian, hessian_vector, jacobian
+from chainrule.explain.matrix import Matrix
 from chainrule.explain.paths import Path
 from chainrule.explain.surfaces import LossSurface, surface
-from chainrule.explain.trace import Moment, Passage, Trace, trace
+from chainrule.explain.trace import Moment, Passage, Return, Trace, trace
 
 __all__ = [
     "ActivationComparison",
     "ActivationCurve",
     "Anatomy",
     "Boundary",
+    "Chain",
     "Convexity",
     "Cut",
     "Diagnosis",
@@ -35,11 +37,13 @@ __all__ = [
     "LayerCurves",
     "LossComparison",
     "LossSurface",
+    "Matrix",
     "Moment",
     "OptimizerComparison",
     "Passage",
     "Path",
     "PerExampleComparison",
+    "Return",
     "Trace",
     "Unit",
     "activation_curve",

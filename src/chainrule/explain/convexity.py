@@ -2,7 +2,8 @@
 
 The rules are those of disciplined convex programming (Grant, Boyd and Ye 2006): sums of convex functions are convex,
 a convex rising function of a convex one is convex, and so on. Where they prove nothing, second derivatives are
-computed at many points of the region: one negative curvature is a witness against convexity.
+computed at many points of the region: one negative curvature is a witness against convexity. Where none is found, and
+one number moves, interval arithmetic may show that there is none.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from chainrule.engine import interpret
 from chainrule.errors import ConfigurationError, DerivativeError, GraphError
+from chainrule.explain.intervals import bounds
 from chainrule.explain.jacobian import hessian
 from chainrule.explain.numbers import brief, number
 from chainrule.graph.dim import definite
@@ -22,7 +24,7 @@ from chainrule.graph.graph import depends_on
 from chainrule.graph.node import Node, ancestors, describe
 from chainrule.notation import unique_names, write
 from chainrule.rewrite import rewrite
-from chainrule.verbs import as_nodes
+from chainrule.verbs import as_nodes, gradient
 
 Array = np.ndarray[Any, Any]
 CONSTANT, AFFINE, CONVEX, CONCAVE, UNKNOWN = "constant", "affine", "convex", "concave", "unknown"
@@ -72,7 +74,7 @@ class Convexity:
         why: the rule that proves it, or the point that refutes it, in words.
         witness: for "not convex": numbers for each node of ``wrt``.
         direction: and the direction in which the curvature is negative there.
-        curvature: and the second derivative in that direction.
+        curvature: and the second derivative in that direction; where intervals prove it, what it is nowhere below.
     """
 
     verdict: str
@@ -83,6 +85,8 @@ class Convexity:
 
     def __str__(self) -> str:
         return f"{self.verdict}: {self.why}"
+
+    __repr__ = __str__
 
     def __bool__(self) -> bool:
         return self.verdict == "convex"
@@ -134,7 +138,7 @@ def convexity(
         return worst
     if at_a_point:
         return Convexity("convex", f"at this point every second derivative is at least {number(worst.curvature)}")
-    return Convexity(
+    return _by_intervals(cost, leaves, intervals, known) or Convexity(
         "undecided",
         f"no rule proves it, and at {points} points of the region no curvature was below {number(worst.curvature)}",
     )
@@ -230,6 +234,32 @@ def _scaled(node: Node, of: Sequence[str], numbers: Mapping[Node, Any]) -> str:
     if all(np.all(np.asarray(o) >= 0) for o in others):
         return kind
     return _flipped(kind) if len(others) == 1 and np.all(np.asarray(others[0]) <= 0) else UNKNOWN
+
+
+# --- by intervals ---------------------------------------------------------------------------------------
+
+
+def _by_intervals(
+    cost: Node,
+    leaves: Sequence[Node],
+    intervals: Mapping[Node, tuple[Array, Array]],
+    feeds: Mapping[Node, Any],
+) -> Convexity | None:
+    """Convex where one number moves and its second derivative can nowhere be below 0."""
+    (leaf, *others) = leaves
+    if others or leaf.shape != ():
+        return None
+    low, high = (float(end) for end in intervals[leaf])
+    second = gradient(gradient(cost, leaf), leaf)
+    found = bounds(second, leaf, low, high, feeds)
+    if found is None or not found[0] >= -TOLERANCE:
+        return None
+    return Convexity(
+        "convex",
+        f"from {number(low)} to {number(high)} the second derivative {second} is nowhere below {number(found[0])}, "
+        "by interval arithmetic",
+        curvature=found[0],
+    )
 
 
 # --- by looking -----------------------------------------------------------------------------------------

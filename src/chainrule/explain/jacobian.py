@@ -8,9 +8,11 @@ it, ``J v`` and ``uᵀ J``, are formulas of their own.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,8 @@ import numpy as np
 from chainrule.calculus import forward, reverse
 from chainrule.engine import interpret
 from chainrule.errors import DerivativeError, GraphError, ShapeError
-from chainrule.explain.numbers import aligned, brief, number
+from chainrule.explain.matrix import Block, Matrix, check_size
+from chainrule.explain.numbers import aligned
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph, depends_on
 from chainrule.graph.node import Node, ancestors, describe
@@ -31,10 +34,12 @@ from chainrule.rewrite import rewrite
 from chainrule.verbs import as_nodes, gradient
 
 Array = np.ndarray[Any, Any]
-MOST_NUMBERS = 20_000_000
-"""A Jacobian of more numbers is not built."""
+LARGEST_DETERMINANT = 6
+"""The determinant of more rows has too many terms to be written."""
 STRUCTURES = ("zero", "identity", "diagonal", "permuted", "selecting", "dense")
 """From the simplest to the most general; the product of two has the more general structure of both."""
+ONE_IN_A_ROW = ("identity", "diagonal", "permuted")
+"""Those of which a row has one number, and so has a column."""
 
 
 def jacobian(outputs: Node | Sequence[Node], wrt: Node | Sequence[Node]) -> Jacobian:
@@ -92,11 +97,13 @@ class Jacobian:
     Attributes:
         outputs, wrt: what is differentiated, and by what.
         rows_of: the nodes that name the rows; the outputs themselves, or for second derivatives ``wrt``.
+        given: what the nodes are called, where that is settled.
     """
 
     outputs: tuple[Node, ...]
     wrt: tuple[Node, ...]
     rows_of: tuple[Node, ...] = ()
+    given: Names = field(default_factory=dict, repr=False)
 
     @property
     def scalars(self) -> bool:
@@ -106,7 +113,31 @@ class Jacobian:
     @cached_property
     def names(self) -> Names:
         """What the nodes are called."""
-        return unique_names(ancestors(*self.outputs, *self.wrt, *self.rows_of))
+        return self.given or unique_names(ancestors(*self.outputs, *self.wrt, *self.rows_of))
+
+    @property
+    def _rows(self) -> tuple[Node, ...]:
+        return self.rows_of or self.outputs
+
+    @property
+    def title(self) -> str:
+        """``∂A2/∂X``."""
+        above, below = (", ".join(map(self._title, nodes)) for nodes in (self.outputs, self.wrt))
+        return f"∂{_bracketed(above)}/∂{_bracketed(below)}"
+
+    @property
+    def formula(self) -> str:
+        """The product of the local Jacobians, from one output back to one node."""
+        self._one_by_one("one formula")
+        return _chain(self.outputs[0], self.wrt[0], self.names)[0]
+
+    def _one_by_one(self, what: str) -> None:
+        if len(self.outputs) != 1 or len(self.wrt) != 1:
+            raise GraphError(
+                f"only a Jacobian of one output by one node has {what}",
+                given=f"{len(self.outputs)} outputs by {len(self.wrt)}",
+                hint="take that of each pair: cr.jacobian(y, x)",
+            )
 
     @cached_property
     def entries(self) -> list[list[Node]]:
@@ -133,6 +164,13 @@ class Jacobian:
         rows, columns = len(self.entries), len(self.wrt)
         if rows != columns:
             raise ShapeError("only a square Jacobian has a determinant", given=f"{rows} × {columns}")
+        if rows > LARGEST_DETERMINANT and self.structure == "dense":
+            raise ShapeError(
+                "the formula of this determinant would have too many terms",
+                given=f"{rows} × {columns}: {math.factorial(rows):,} products",
+                expected=f"at most {LARGEST_DETERMINANT} rows",
+                hint="jacobian.at(feeds).determinant() is its number",
+            )
         (found,) = rewrite([_determinant(self.entries)]).outputs
         return found
 
@@ -154,7 +192,7 @@ class Jacobian:
         if self.scalars:
             head = ["", *(self.names[x].text if x in self.names else str(x) for x in self.wrt)]
             rows = [head]
-            for y, row in zip(self.rows_of or self.outputs, self.entries, strict=True):
+            for y, row in zip(self._rows, self.entries, strict=True):
                 rows.append([self._title(y), *(self._written(e) for e in row)])
             return "\n".join(aligned(rows))
         lines = []
@@ -185,10 +223,39 @@ class Jacobian:
         (text,), _ = write([node], latex=latex, names=self.names | unique_names(Graph(node)))
         return text
 
+    # --- as a product -------------------------------------------------------------------------------------
+
+    @cached_property
+    def factors(self) -> tuple[Jacobian, ...]:
+        """The local Jacobians that it is the product of, from the output back: ∂A2/∂Z2, ∂Z2/∂A1, ∂A1/∂Z1, ∂Z1/∂X.
+
+        It is cut at the quantities that every way from the output goes through, those with a name if any has one.
+        """
+        self._one_by_one("a product of factors")
+        (y,), (x,) = self.outputs, self.wrt
+        cuts = _on_every_way(y, x)
+        named = [n for n in cuts if n.name]
+        stations = [y, *reversed(named or cuts), x]
+        return tuple(Jacobian((a,), (b,), given=self.names) for a, b in pairwise(stations))
+
+    def chain(self, feeds: Mapping[Any, Any], dtype: Any = np.float64) -> Chain:
+        """Every factor in numbers, their product, and the whole Jacobian to compare it with.
+
+        >>> import chainrule as cr
+        >>> x = cr.input("x", (2,))
+        >>> print(cr.jacobian(cr.exp(cr.sin(x).named("s")), x).chain({x: [0.0, 1.0]}))
+        ∂exp(s)/∂x = ∂exp(s)/∂s · ∂s/∂x
+          ∂exp(s)/∂s = diag(exp(s))   2 × 2   diagonal
+          ∂s/∂x      = diag(cos(x))   2 × 2   diagonal
+        their product is the whole Jacobian, to 0e+00
+        """
+        matrices = [f.at(feeds, dtype) for f in self.factors]
+        return Chain(self, self.factors, tuple(matrices), reduce(operator.matmul, matrices), self.at(feeds, dtype))
+
     # --- in numbers ---------------------------------------------------------------------------------------
 
     def at(self, feeds: Mapping[Any, Any], dtype: Any = np.float64) -> Matrix:
-        """The numbers at a point.
+        """The numbers at a point. Of a Jacobian with one number in a row (diagonal, permuted) only those are kept.
 
         Args:
             feeds: numbers for every leaf, by node or by name.
@@ -198,21 +265,37 @@ class Jacobian:
         with it, which is what training uses.
         """
         values = interpret([*self.outputs, *self.wrt], feeds, dtype)
+        above = tuple((self._title(n), np.shape(values[y])) for n, y in zip(self._rows, self.outputs, strict=True))
+        below = tuple((self._title(x), np.shape(values[x])) for x in self.wrt)
+        if len(above) == len(below) == 1 and self.structure in ONE_IN_A_ROW:
+            return self._sparse(feeds, values, dtype, above, below)
         rows = sum(np.size(values[y]) for y in self.outputs)
         columns = sum(np.size(values[x]) for x in self.wrt)
-        if rows * columns > MOST_NUMBERS:
-            raise ShapeError(
-                "this Jacobian is too large to be built",
-                given=f"{rows:,} × {columns:,} = {rows * columns:,} numbers ({rows * columns * 8 / 1e9:,.1f} GB)",
-                expected=f"at most {MOST_NUMBERS:,}",
-                hint="jacobian.times(v) is J v, jacobian.transposed_times(u) is uᵀ J: products without the matrix",
-            )
+        check_size(rows, columns)
         build = self._by_columns if columns < rows else self._by_rows
-        array = build(feeds, values, dtype, rows, columns)
-        shapes = tuple(np.shape(values[y]) for y in self.outputs), tuple(np.shape(values[x]) for x in self.wrt)
-        return Matrix(
-            array, self._elements(self.rows_of or self.outputs, shapes[0]), self._elements(self.wrt, shapes[1]), shapes
-        )
+        return Matrix(build(feeds, values, dtype, rows, columns), above, below)
+
+    def _sparse(
+        self, feeds: Mapping[Any, Any], values: Any, dtype: Any, above: tuple[Block, ...], below: tuple[Block, ...]
+    ) -> Matrix:
+        """J 1 has the one number of every row; J times the numbers of the columns tells where it stands."""
+        (y,), (x,) = self.outputs, self.wrt
+        v = input_("v", x.shape, dtype=x.dtype)
+        (moved,) = forward([y], {x: v})
+
+        def times(vector: Array) -> Array:
+            got = interpret([moved, y], {**feeds, v: vector.reshape(np.shape(values[x]))}, dtype)
+            return np.array(np.broadcast_to(got[moved], np.shape(values[y])), float).ravel()
+
+        size = np.size(values[x])
+        entries = times(np.ones(size))
+        if self.structure != "permuted":
+            return Matrix(entries, above, below, np.arange(size))
+        places = np.full(size, -1)
+        there = entries != 0
+        places[there] = np.rint(times(np.arange(1.0, size + 1))[there] / entries[there]).astype(int) - 1
+        places[~there] = np.setdiff1d(np.arange(size), places[there])  # a zero may stand anywhere
+        return Matrix(entries, above, below, places)
 
     def _by_rows(self, feeds: Mapping[Any, Any], values: Any, dtype: Any, rows: int, columns: int) -> Array:
         out, at = np.zeros((rows, columns)), 0
@@ -242,13 +325,6 @@ class Jacobian:
                 at += 1
         return out
 
-    def _elements(self, nodes: Sequence[Node], shapes: Sequence[tuple[int, ...]]) -> list[str]:
-        return [
-            self._title(n) + (f"[{', '.join(map(str, index))}]" if index else "")
-            for n, shape in zip(nodes, shapes, strict=True)
-            for index in np.ndindex(*shape)
-        ]
-
     def times(self, *vectors: Node) -> list[Node]:
         """J v: how the outputs move when ``wrt`` move along the vectors, without building J. One node per output."""
         if len(vectors) != len(self.wrt):
@@ -266,69 +342,47 @@ class Jacobian:
         return list(rewrite(total).outputs)
 
 
-@dataclass(frozen=True)
-class Matrix:
-    """A Jacobian in numbers, with names for its rows and columns.
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """A Jacobian as the product of local ones, in numbers; made by :meth:`Jacobian.chain`.
 
     Attributes:
-        array: (elements of the outputs, elements of wrt).
-        rows, columns: what they belong to: ``y[0, 1]``.
-        shapes: of the outputs, and of wrt.
+        jacobian: the whole as a formula, and ``factors`` its factors.
+        matrices: the factors in numbers.
+        product: what they give, multiplied with each other.
+        whole: the Jacobian, computed in one go.
     """
 
-    array: Array
-    rows: Sequence[str]
-    columns: Sequence[str]
-    shapes: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
+    jacobian: Jacobian
+    factors: tuple[Jacobian, ...]
+    matrices: tuple[Matrix, ...]
+    product: Matrix
+    whole: Matrix
 
     @property
-    def structure(self) -> str:
-        """How it is filled: zero, identity, diagonal, permuted, block diagonal (by the first axis), or dense."""
-        filled = self.array != 0
-        if not filled.any():
-            return "zero"
-        square = self.array.shape[0] == self.array.shape[1]
-        if square and not filled[~np.eye(len(filled), dtype=bool)].any():
-            return "identity" if (np.diag(self.array) == 1).all() else "diagonal"
-        if square and (filled.sum(axis=0) <= 1).all() and (filled.sum(axis=1) <= 1).all():
-            return "permuted"
-        return f"block diagonal, {self._blocks} blocks" if self._blocks > 1 else "dense"
-
-    @property
-    def _blocks(self) -> int:
-        """Along the first axis, where outputs of one example depend on that example alone."""
-        above, below = self.shapes
-        if len(above) != 1 or len(below) != 1 or not above[0] or not below[0] or above[0][0] != below[0][0]:
-            return 1
-        count = above[0][0]
-        blocks = self.array.reshape(count, self.array.shape[0] // count, count, -1)
-        mixed = np.abs(blocks).sum(axis=(1, 3))
-        return count if not mixed[~np.eye(count, dtype=bool)].any() else 1
-
-    def determinant(self) -> float:
-        """The determinant of a square one."""
-        if self.array.shape[0] != self.array.shape[1]:
-            raise ShapeError("only a square Jacobian has a determinant", given=show(self.array.shape))
-        return float(np.linalg.det(self.array))
-
-    def tensor(self) -> Array:
-        """In the shape of the output followed by that of wrt, where there is one of each."""
-        above, below = self.shapes
-        if len(above) != 1 or len(below) != 1:
-            raise ShapeError("only one output by one node has a tensor", given=f"{len(above)} by {len(below)}")
-        return self.array.reshape(*above[0], *below[0])
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
-        return np.asarray(self.array, dtype)
+    def error(self) -> float:
+        """The largest difference between the product and the whole, relative to the largest number."""
+        a, b = self.product, self.whole
+        same = a.places is not None and b.places is not None
+        a, b = (a.entries, b.entries) if same else (a.array, b.array)  # type: ignore[assignment]
+        return float(np.max(np.abs(a - b), initial=0.0) / max(1.0, float(np.max(np.abs(b), initial=0.0))))  # type: ignore[operator]
 
     def __str__(self) -> str:
-        if self.array.size > 400:
-            return f"{brief(self.array)}, {self.structure}"
-        rows = [["", *self.columns]]
-        rows += [[name, *map(number, row)] for name, row in zip(self.rows, self.array, strict=True)]
-        return "\n".join(aligned(rows))
+        titles = [f.title for f in self.factors]
+        rows = [
+            [f"  {f.title}", f"= {f.formula}", f"{m.shape[0]:,} × {m.shape[1]:,}", m.structure]
+            for f, m in zip(self.factors, self.matrices, strict=True)
+        ]
+        head = f"{self.jacobian.title} = {' · '.join(titles)}" if len(titles) > 1 else self.jacobian.title
+        return "\n".join([head, *_formulas_aligned(rows), f"their product is the whole Jacobian, to {self.error:.0e}"])
 
     __repr__ = __str__
+
+
+def _formulas_aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table whose first two columns are an equation."""
+    left = max(len(row[0]) for row in rows)
+    return aligned([[f"{row[0]:<{left}} {row[1]}", *row[2:]] for row in rows])
 
 
 def _bracketed(text: str) -> str:
@@ -348,11 +402,13 @@ def _derivative(y: Node, x: Node) -> Node:
 
 
 def _determinant(entries: Sequence[Sequence[Node]]) -> Node:
-    """By the first row (Laplace)."""
+    """By the first row (Laplace), without what is multiplied by 0."""
     if len(entries) == 1:
         return entries[0][0]
     total: Node = constant(0.0)
     for j, entry in enumerate(entries[0]):
+        if entry.op.name == "constant" and not np.any(entry.attrs["value"]):
+            continue
         minor = [[e for k, e in enumerate(row) if k != j] for row in entries[1:]]
         term = entry * _determinant(minor)
         total = total + term if j % 2 == 0 else total - term
@@ -397,7 +453,30 @@ def _chain(y: Node, x: Node, names: Names, latex: bool = False) -> tuple[str, st
     if not found:
         return "0", "zero"
     formula = " + ".join(w or "I" for w, _ in found[:4]) + (f" + … ({len(found)} ways)" if len(found) > 4 else "")
-    return formula, "dense" if len(found) > 1 and any(s != "diagonal" for _, s in found) else found[0][1]
+    if len(found) == 1:
+        return formula, found[0][1]
+    return formula, "diagonal" if all(s in ("identity", "diagonal") for _, s in found) else "dense"
+
+
+def _on_every_way(y: Node, x: Node) -> list[Node]:
+    """The quantities between x and y that every way from one to the other goes through, in their order."""
+    active = {n for n in depends_on([y], [x]) if is_float(n.dtype)}
+    order = [n for n in ancestors(y) if n in active]
+
+    def flows(node: Node) -> list[Node]:
+        return [i for k, i in enumerate(node.inputs) if i in active and node.op.differentiable_in(k)]
+
+    up = {n: int(n is x) for n in order}
+    for n in order:
+        if n is not x:
+            up[n] = sum(up[i] for i in flows(n))
+    down = {n: int(n is y) for n in order}
+    for n in reversed(order):
+        if n is not x:
+            for i in flows(n):
+                down[i] += down[n]
+    total = up.get(y, 0)
+    return [n for n in order if n not in (x, y) and total and up[n] * down[n] == total]
 
 
 def _local(node: Node, position: int, names: Names, latex: bool) -> tuple[str, str]:
@@ -409,15 +488,16 @@ def _local(node: Node, position: int, names: Names, latex: bool) -> tuple[str, s
         return (f"{s}_i(\\delta_{{ij}} - {s}_j)" if latex else f"{s}ᵢ(δᵢⱼ − {s}ⱼ)"), "dense"
     if node.op.name == "einsum":
         return _factor(node, position, names, latex), "dense"
-    structure = {"identity": "identity", "zero": "zero"}.get(node.op.structure, "dense")
-    if node.op.name in ("transpose", "flip"):
-        structure = "permuted"
-    if node.op.structure.startswith("selects"):
-        structure = "selecting"
-    if structure == "identity":
+    if node.op.structure == "identity" or node.op.name == "reshape":  # the numbers stay in their order
         return "", "identity"
-    word = {"permuted": "P", "selecting": "S"}.get(structure, f"∂{node.op.name}")
-    return (f"\\mathrm{{{word}}}" if latex else word), structure
+    if node.op.structure == "permutation":
+        return (r"\mathrm{P}" if latex else "P"), "permuted"
+    if node.op.structure.startswith(("selects", "embeds", "places")):
+        return (r"\mathrm{S}" if latex else "S"), "selecting"
+    word = {"columns of ones": "1", "rows of ones": r"1^{\top}" if latex else "1ᵀ"}.get(node.op.structure)
+    if word is None:
+        word = rf"\partial\mathrm{{{node.op.name.replace('_', ' ')}}}" if latex else f"∂{node.op.name}"
+    return word, "dense"
 
 
 def _diagonal(node: Node, position: int, names: Names, latex: bool) -> tuple[str, str]:
@@ -432,7 +512,8 @@ def _diagonal(node: Node, position: int, names: Names, latex: bool) -> tuple[str
     if value is not None and np.all(value == 1):
         return ("" if kind == "diagonal" else "1"), "identity" if kind == "diagonal" else kind
     leaves = {n: input_(names[n].text, n.shape, dtype=n.dtype) for n in {node, *node.inputs} if n in names}
-    local = partial(leaves.get(node, node), *(leaves.get(i, i) for i in node.inputs), **node.attrs)
+    operands = tuple(leaves.get(i, i) for i in node.inputs)
+    local = partial(leaves[node] if node in leaves else node.rebuilt(operands), *operands, **node.attrs)
     assert local is not None
     (simple,) = rewrite([local]).outputs
     (text,), _ = write([simple], latex=latex, names={leaf: names[n] for n, leaf in leaves.items()})

@@ -25,7 +25,7 @@ def brief(array: Any, most: int = 3) -> str:
 
 def number(value: Any) -> str:
     """Four digits, with a true minus."""
-    text = str(bool(value)) if isinstance(value, (bool, np.bool_)) else f"{float(value):.4g}"
+    text = str(bool(value)) if isinstance(value, (bool, np.bool_)) else f"{float(value) + 0.0:.4g}"  # −0 is 0
     return text.replace("-", "−")
 
 

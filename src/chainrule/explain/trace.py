@@ -7,9 +7,10 @@ element; for a contraction it would be a large matrix, and the product that is u
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ MOST_ROWS = 80
 """A table of more nodes shows only the quantities that have a name; ``open`` shows the rest of a layer."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moment:
     """A node in the forward pass, and what has come back to it in the backward pass.
 
@@ -66,8 +67,10 @@ class Moment:
             lines.append(f"  gradient {brief(self.gradient)}")
         return "\n".join(lines)
 
+    __repr__ = __str__
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Passage:
     """What flows back over one edge, from a node to one of its operands.
 
@@ -103,9 +106,42 @@ class Passage:
             )
             lines.append(f"  that is used {self.jacobian}")
         else:
-            lines.append(f"  local ∂{self.result}/∂{self.by} = {self.rule} = {self.numbers}")
+            lines.append(f"  local {self.derivative}")
             lines.append(f"  downstream = upstream × local = {product(self)}")
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+    @property
+    def derivative(self) -> str:
+        """``∂A1/∂Z1 = 1 − A1² = 1 − 0.46² = 0.79 at [0, 0]``; the product where there is no local derivative."""
+        if self.local is None:
+            return f"{self.rule}   {self.jacobian}"
+        plugged = "" if self.numbers == self.rule else f" = {self.numbers}"
+        place = f" at {[0] * self.local.ndim}" if plugged and self.local.size > 1 else ""
+        return f"∂{self.result}/∂{self.by} = {self.rule}{plugged}{place}"
+
+
+@dataclass(frozen=True, eq=False)
+class Return:
+    """A node in the backward pass: what has come back to it, and what it hands on to its operands.
+
+    Attributes:
+        moment: the node, with its value and its gradient.
+        edges: the way to each of its operands; none for a leaf.
+        of: what the derivative is of.
+    """
+
+    moment: Moment
+    edges: tuple[Passage, ...]
+    of: str
+
+    def __str__(self) -> str:
+        here, flows = self.moment, brief(self.moment.gradient)
+        made = f"copy adds {summed(here.parts)} = {flows}" if len(here.parts) > 1 else flows
+        return "\n".join([f"∂{self.of}/∂{here.symbol} = {made}", *(indent(str(e), "  ") for e in self.edges)])
+
+    __repr__ = __str__
 
 
 def trace_run(run: Run, X: Any, Y: Any = None, *, as_written: bool = True, objective: str | None = None) -> Trace:
@@ -205,7 +241,7 @@ class Trace:
             arriving.setdefault(edge.operand, []).append(edge.downstream)
         shown = [n for n in graph if n in self._names]
         self.nodes = [self._moment(n, back.adjoints.get(n), arriving.get(n, ())) for n in shown]
-        self._at = 0
+        self.rewind()
 
     def _moment(self, node: Node, adjoint: Node | None, parts: Sequence[Array]) -> Moment:
         (formula,), _ = write([node], names=self._names)
@@ -264,22 +300,25 @@ class Trace:
             )
         return found
 
-    def step(self) -> Moment | Passage | None:
-        """The next thing that happens: first every node forward, then every edge back; None at the end."""
-        self._at += 1
-        everything = list(self)
-        return everything[self._at - 1] if self._at <= len(everything) else None
+    def step(self) -> Moment | Return | None:
+        """The next thing that happens: one node forward until the output is reached, then one node back; then None."""
+        return next(self._steps, None)
 
     def rewind(self) -> None:
         """Let :meth:`step` begin anew."""
-        self._at = 0
+        self._steps = iter(self)
 
-    def __iter__(self) -> Iterator[Moment | Passage]:
+    def __iter__(self) -> Iterator[Moment | Return]:
         yield from self.nodes
-        yield from self.edges
+        of = self[self.output].symbol
+        for moment in reversed(self.nodes):
+            if moment.gradient is not None:
+                yield Return(moment, tuple(self._edges_of.get(moment.node, ())), of)
 
     def __str__(self) -> str:
         return self.table()
+
+    __repr__ = __str__
 
     def table(self, open: str | None = None) -> str:
         """All of it as text. A large graph shows its named quantities; ``open`` names a layer to show in full.
@@ -330,12 +369,13 @@ class Trace:
                     brief(e.upstream),
                     "" if e.local is None else brief(e.local),
                     brief(e.downstream),
-                    f"∂{e.result}/∂{e.by} = {e.rule}" if e.local is not None else f"{e.rule}   {e.jacobian}",
+                    e.derivative,
                 )
                 for e in self._edges_of.get(m.node, ())
             ]
         checked = f"  downstream = upstream × local on all {len(self.edges):,} edges, to {self.largest_error:.0e}"
-        return [*aligned(rows), checked]
+        contracted = any(e.local is None for m in self.nodes if m.node in shown for e in self._edges_of.get(m.node, ()))
+        return [*aligned(rows), checked + ("; u is the upstream derivative" if contracted else "")]
 
     @cached_property
     def _edges_of(self) -> dict[Node, list[Passage]]:
@@ -373,18 +413,24 @@ class Trace:
             ],
         }
 
-    def svg(self) -> Picture:
-        """The graph from left to right: on every edge the value above and the derivative that flows back below."""
+    def svg(self, open: str | None = None) -> Picture:
+        """The graph from left to right: on every edge the value above and the derivative that flows back below.
+
+        Args:
+            open: in a large graph, which is folded, the number or the name of a layer to show node by node.
+        """
         back: dict[tuple[Node, Node], Array] = {}
         for e in self.edges:
             key = (e.operand, e.node)
             back[key] = back[key] + e.downstream if key in back else e.downstream
 
-        def note(operand: Node, user: Node | None) -> tuple[str, str]:
-            flows = self[operand].gradient if user is None else back.get((operand, user))
+        def note(operand: Node, users: Sequence[Node]) -> tuple[str, str]:
+            parts = [back[operand, user] for user in users if (operand, user) in back]
+            flows = sum(parts[1:], parts[0]) if parts else None if users else gradients.get(operand)
             return few(self._values[operand]), "" if flows is None else f"∂ {few(flows)}"
 
-        return svg(self.output, names=self._names, notes=note)
+        gradients = {m.node: m.gradient for m in self.nodes}
+        return svg(self.output, names=self._names, notes=note, opened=self._layer(open) if open else ())
 
     def _repr_svg_(self) -> str:
         return str(self.svg())
@@ -432,12 +478,21 @@ def _rule(edge: Edge, names: Names, values: Mapping[Node, Array]) -> tuple[str, 
     assert partial is not None
     local = partial(y, *operands, **node.attrs)
     assert local is not None
-    stand_for = {y: node, **dict(zip(operands, node.inputs, strict=True))}
-    first = {leaf: Symbol(_plugged(_first(values[n]))) for leaf, n in stand_for.items() if n in names}
     assert edge.local is not None
     result = number(_first(values[edge.local]))
-    plugged = _written(local, first)
+    plugged = _plugged_in(node, partial, values)
     return _written(local, {}), result if plugged in (result, f"({result})") else f"{plugged} = {result}"
+
+
+def _plugged_in(node: Node, partial: Callable[..., Node | None], values: Mapping[Node, Array]) -> str:
+    """A local derivative with the numbers of the first element in it."""
+    operands = dict.fromkeys((node, *node.inputs))
+    plain = {n: n for n in operands if n.op.name == "constant" and not n.shape}  # so that x^(2 − 1) is x
+    leaves = {n: input_(f"#{k}", (), dtype=n.dtype) for k, n in enumerate(operands) if n not in plain}
+    stand_for = plain | leaves
+    local = partial(stand_for[node], *(stand_for[n] for n in node.inputs), **node.attrs)
+    assert local is not None
+    return _written(local, {leaf: Symbol(_bracketed(_first(values[n]))) for n, leaf in leaves.items()})
 
 
 def _written(formula: Node, names: Names) -> str:
@@ -502,7 +557,7 @@ def few(array: Array) -> str:
     return brief(array, 2).partition(" (")[0]
 
 
-def _plugged(value: Any) -> str:
+def _bracketed(value: Any) -> str:
     text = number(value)
     return f"({text})" if text.startswith("−") else text
 

@@ -7,10 +7,12 @@ operands, those without a name as a square; a tooltip says the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from html import escape
+from itertools import groupby
 from pathlib import Path
 
 from chainrule.graph.dim import show
@@ -23,10 +25,12 @@ LIMIT = 150
 """A graph of more nodes is folded: one box for each layer, then one for each unnamed part."""
 SQUARE = "□"
 """What stands for an operand without a name."""
+MOST_FOLDED = 80
+"""Of more boxes of layers, those in the middle become one: their first and their last stand on it."""
 LONGEST = 28
 """A label of more characters is cut."""
 
-MARGIN, PADDING, LINE, CHARACTER, SMALL, NOTE = 16.0, 12.0, 17.0, 8.2, 6.6, 7.0
+MARGIN, PADDING, LINE, CHARACTER, SMALL, NOTE, NOTE_SPACE = 16.0, 12.0, 17.0, 8.2, 6.6, 7.0, 32.0
 
 _STYLE = """
 text{font:14px ui-sans-serif,system-ui,'Segoe UI','DejaVu Sans',sans-serif;fill:#1f2937;text-anchor:middle}
@@ -38,8 +42,8 @@ text.shape{font-size:11px;fill:#6b7280}text.key{text-anchor:start;font-size:12px
 """
 _NOTE_STYLE = "text.above,text.under{font-size:12px}text.above{fill:#1d4ed8}text.under{fill:#be123c}.back{fill:#fff}\n"
 
-Notes = Callable[[Node, Node | None], tuple[str, str]]
-"""What stands above and below the edge from an operand to its user, and (for None) of an output at its box."""
+Notes = Callable[[Node, Sequence[Node]], tuple[str, str]]
+"""What stands above and below the edge from an operand to its users, and (without users) of an output at its box."""
 
 
 class Picture(str):
@@ -74,35 +78,49 @@ class Box:
 
 
 def svg(
-    outputs: Node | Iterable[Node], limit: int = LIMIT, *, names: Names | None = None, notes: Notes | None = None
+    outputs: Node | Iterable[Node],
+    limit: int = LIMIT,
+    *,
+    names: Names | None = None,
+    notes: Notes | None = None,
+    opened: Collection[Node] = (),
 ) -> Picture:
     """The graph of one or several nodes as an SVG picture.
 
     Numbers and sizes are written into the boxes that use them. A graph of more than ``limit`` nodes is
-    folded by layers. ``names`` are the symbols of nodes, and ``notes`` gives what is written above and below
-    each edge.
+    folded by layers, and of many layers those in the middle together; the nodes in ``opened`` keep a box of their
+    own. ``names`` are the symbols of nodes, and ``notes`` gives what is written above and below each edge.
     """
     graph = Graph(outputs)
     names = unique_names(graph.nodes) if names is None else names
     written_in = _written_in(graph)
     drawn = [n for n in graph if n not in written_in]
-    groups = _folded(drawn, graph, limit)
-    layers = {n.scope: symbol.layer for n, symbol in names.items() if n.scope}
+    groups = _folded(drawn, graph, limit, set(opened))
+    layers = {n.scope: symbol.layer for n, symbol in names.items() if n.scope and symbol.layer}
     boxes = [
         _box(nodes[0], graph, names, written_in) if len(nodes) == 1 else _folded_box(nodes, graph, layers)
         for nodes in groups
     ]
     box_of = {n: k for k, nodes in enumerate(groups) for n in nodes}
-    edges = {
-        (box_of[operand], box_of[n]): notes(operand, n) if notes else ("", "")
-        for n in drawn
-        for operand in n.inputs
-        if operand not in written_in and box_of[operand] != box_of[n]
-    }
+    edges: dict[tuple[int, int], dict[Node, list[Node]]] = {}
+    for n in drawn:
+        for operand in dict.fromkeys(n.inputs):
+            if operand not in written_in and box_of[operand] != box_of[n]:
+                edges.setdefault((box_of[operand], box_of[n]), {}).setdefault(operand, []).append(n)
     for output in graph.outputs if notes else ():
-        boxes[box_of[output]].noted = notes(output, None)  # type: ignore[misc]
-    ordered = dict(sorted(edges.items()))
+        boxes[box_of[output]].noted = notes(output, ())  # type: ignore[misc]
+    ordered = {ends: _note(edges[ends], notes) for ends in sorted(edges)}
     return Picture(_draw(boxes, ordered, " and ".join(_title(n, names) for n in graph.outputs[:3])))
+
+
+def _note(flows: Mapping[Node, Sequence[Node]], notes: Notes | None) -> tuple[str, str]:
+    """What stands at an edge between two boxes; between folded ones several quantities may go the same way."""
+    if notes is None:
+        return "", ""
+    if len(flows) > 1:
+        return f"{len(flows)} quantities", ""
+    ((operand, users),) = flows.items()
+    return notes(operand, users)
 
 
 def _written_in(graph: Graph) -> set[Node]:
@@ -118,14 +136,18 @@ def _written_in(graph: Graph) -> set[Node]:
 # --- which nodes share a box ------------------------------------------------------------------------
 
 
-def _folded(nodes: list[Node], graph: Graph, limit: int) -> list[list[Node]]:
+def _folded(nodes: list[Node], graph: Graph, limit: int, opened: set[Node]) -> list[list[Node]]:
     """The nodes of each box, in an order in which the boxes can be computed."""
     key: dict[Node, object] = {n: n for n in nodes}
-    if len(nodes) > limit:
-        key = _by_layer(nodes, graph)
+    if len(nodes) <= limit:
+        return _groups(nodes, key)
+    key = _by_layer(nodes, graph) | {n: n for n in nodes if n in opened}
     groups = _groups(nodes, key)
     if len(groups) > limit:
-        groups = _groups(nodes, _by_use(groups, graph, key))
+        key = _by_use(groups, graph, key, opened)
+        groups = _groups(nodes, key)
+    if len(groups) > MOST_FOLDED:
+        groups = _groups(nodes, _by_span(nodes, groups, key, opened))
     return groups
 
 
@@ -162,12 +184,45 @@ def _layer(node: Node) -> tuple[Scope, bool] | None:
     return (scope, node.origin is not None) if scope else None
 
 
-def _by_use(groups: list[list[Node]], graph: Graph, key: dict[Node, object]) -> dict[Node, object]:
+def _by_span(
+    nodes: list[Node], groups: list[list[Node]], key: dict[Node, object], opened: set[Node]
+) -> dict[Node, object]:
+    """One key for neighbouring boxes that are neither near the ends nor near what was opened.
+
+    Neighbours stand side by side in an order in which the boxes can be computed, so that what is joined is a
+    stretch of it, and the boxes form no circle.
+    """
+    place = {n: k for k, n in enumerate(nodes)}
+    order: TopologicalSorter[object] = TopologicalSorter()
+    for n in nodes:
+        order.add(key[n], *(key[i] for i in n.inputs if i in key and key[i] != key[n]))
+    last = {key[group[-1]]: max(place[n] for n in group) for group in groups}
+    order.prepare()
+    ready: list[tuple[int, int]] = []
+    found: list[object] = []
+    kinds = {last[k]: k for k in last}
+    while order.is_active():
+        for k in order.get_ready():
+            heappush(ready, (last[k], last[k]))
+        found.append(kinds[heappop(ready)[1]])
+        order.done(found[-1])
+    shown = {key[n] for n in opened}
+    near = {j for i, k in enumerate(found) if k in shown for j in range(i - 2, i + 3)}
+    near |= {*range(4), *range(len(found) - 4, len(found))}
+    joined: dict[object, object] = {}
+    for apart, span in groupby(enumerate(found), key=lambda pair: pair[0] in near):
+        keys = [k for _, k in span]
+        joined |= {k: k if apart else keys[0] for k in keys}
+    return {n: joined[key[n]] for n in nodes}
+
+
+def _by_use(groups: list[list[Node]], graph: Graph, key: dict[Node, object], opened: set[Node]) -> dict[Node, object]:
     """What is unnamed and used by one box alone joins that box."""
     joined = dict(key)
     for group in reversed(groups):
         users = {joined[u] for n in group for u in graph.consumers[n] if key[u] != key[n]}
-        stays = any(n.name or not n.inputs or n in graph.outputs for n in group)
+        stays = any(n.name or not n.inputs or n in graph.outputs or n in opened for n in group)
+        stays = stays or any(k in opened for k in users)
         if len(users) == 1 and not stays:
             joined.update(dict.fromkeys(group, users.pop()))
     return joined
@@ -188,11 +243,9 @@ def _box(node: Node, graph: Graph, names: Names, written_in: set[Node]) -> Box:
 
 def _folded_box(nodes: list[Node], graph: Graph, layers: dict[Scope, str]) -> Box:
     result = nodes[-1]
-    label = f"{len(nodes):,} nodes"
-    if layer := _layer(result):
-        scope, backward = layer
-        label = scope.name or f"{scope.kind} {layers.get(scope, '')}".strip()
-        label = f"∂ {label}" if backward else label
+    of = list(dict.fromkeys(layer for n in nodes if n.inputs and (layer := _layer(n))))
+    titles = [("∂ " if backward else "") + (s.name or f"{s.kind} {layers.get(s, '')}".strip()) for s, backward in of]
+    label = f"{len(nodes):,} nodes" if not of else titles[0] if len(of) == 1 else f"{titles[0]} … {titles[-1]}"
     return Box(
         nodes, _role(result, graph), label, _shape(result), [f"{len(nodes):,} nodes, the last: {describe(result)}"]
     )
@@ -232,16 +285,17 @@ _KEYS = {
     "backward": "backward",
     "folded": "several nodes",
 }
+_NOTE_KEYS = {"above": "above: value", "under": "∂ below: what flows back"}
 
 
 def _draw(boxes: list[Box], edges: dict[tuple[int, int], tuple[str, str]], title: str) -> str:
     widths = [NOTE * max(map(columns, notes)) for notes in edges.values()]
     layout = layered([b.size for b in boxes], list(edges), widths)
     roles = [r for r in _KEYS if any(r in b.role.split() or (r == "folded" and len(b.nodes) > 1) for b in boxes)]
-    key, key_width = _key(roles, layout.height + 2 * MARGIN)
+    noted = any(map(any, edges.values()))
+    key, key_width = _key(roles, layout.height + 2 * MARGIN, noted)
     width = max(layout.width, key_width) + 2 * MARGIN
     height = layout.height + 2 * MARGIN + 28
-    noted = any(map(any, edges.values()))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(f"Graph of {title}")}">',
@@ -254,8 +308,8 @@ def _draw(boxes: list[Box], edges: dict[tuple[int, int], tuple[str, str]], title
     for (_, target), route in zip(edges, layout.routes, strict=True):
         backward = " backward" if "backward" in boxes[target].role else ""
         parts.append(f'<path class="edge{backward}" marker-end="url(#arrow)" d="{_curve(route)}"/>')
-    for notes, route in zip(edges.values(), layout.routes, strict=True):
-        parts += _noted(*notes, *_on_the_way(route))
+    for notes, (x, y) in zip(edges.values(), _places(list(edges.values()), layout.routes), strict=True):
+        parts += _noted(*notes, x, y)
     for box, (x, y) in zip(boxes, layout.centres, strict=True):
         parts += [_drawn(box, x, y), *_noted(*box.noted, x, y + box.size[1] / 2 + LINE)]
     return "\n".join([*parts, "</g>", key, "</svg>"])
@@ -296,10 +350,30 @@ def _noted(above: str, below: str, x: float, y: float) -> list[str]:
     return out
 
 
-def _on_the_way(route: list[tuple[float, float]]) -> tuple[float, float]:
-    """A point on the first stretch of a route, nearer to where it begins: where edges meet there is no room."""
+def _places(notes: Sequence[tuple[str, str]], routes: Sequence[list[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """Where the notes stand: on the first stretch of their edges, where they cover boxes and each other least."""
+    taken: list[tuple[float, float, float]] = []
+
+    def covered(place: tuple[float, float], wide: float, from_box: float) -> float:
+        x, y = place
+        others = (
+            max(0.0, (wide + w) / 2 - abs(x - u)) * max(0.0, NOTE_SPACE - abs(y - v))
+            for u, v, w in taken
+            if abs(x - u) < wide + w
+        )
+        return sum(others) + NOTE_SPACE * max(0.0, from_box + wide / 2 + 6 - x)
+
+    for (above, below), route in zip(notes, routes, strict=True):
+        wide = NOTE * max(columns(above), columns(below))
+        places = [_on_the_way(route, t) for t in (0.4, 0.5, 0.3, 0.6, 0.7)]
+        x, y = min(places, key=lambda place: covered(place, wide, route[0][0]))
+        taken.append((x, y, wide))
+    return [(x, y) for x, y, _ in taken]
+
+
+def _on_the_way(route: list[tuple[float, float]], t: float) -> tuple[float, float]:
+    """A point on the first stretch of a route."""
     (x, y), (u, v), *_ = route
-    t = 0.4
     return x + (u - x) * (1.5 * t * (1 - t) + t**3), y + (v - y) * (3 * t**2 - 2 * t**3)
 
 
@@ -314,12 +388,15 @@ def _curve(route: list[tuple[float, float]]) -> str:
     return path
 
 
-def _key(roles: list[str], y: float) -> tuple[str, float]:
-    """What the forms mean, under the picture."""
+def _key(roles: list[str], y: float, noted: bool) -> tuple[str, float]:
+    """What the forms mean, under the picture, and what stands at the edges."""
     parts, x = [], MARGIN
     for role in roles:
         label = _KEYS[role]
         parts.append(f'<g class="{role}">{_outline(role, x + 12, y, 24, 14, role == "folded")}</g>')
         parts.append(f'<text class="key" x="{x + 30:.1f}" y="{y + 4:.1f}">{label}</text>')
         x += 48 + 7 * len(label)
+    for role, label in _NOTE_KEYS.items() if noted else ():
+        parts.append(f'<text class="key {role}" x="{x:.1f}" y="{y + 4:.1f}">{label}</text>')
+        x += 24 + 6.6 * len(label)
     return "".join(parts), x - MARGIN

@@ -32,7 +32,7 @@ from chainrule.train.objective import Objective, as_loss, check_inputs, chosen_p
 from chainrule.train.progress import Progress
 from chainrule.train.run import Run, inputs_of
 from chainrule.train.step import StepGraph, labels_for, step_graph
-from chainrule.train.watch import Watch, collected
+from chainrule.train.watch import Watch, collected, idle
 from chainrule.train.watch import watch as read_watch
 
 Array = np.ndarray[Any, Any]
@@ -285,12 +285,8 @@ class Trainer:
         self.early_stopping = early_stopping
         self.first_bad: BadNumber | None = None
         self._watch = Watch() if watch is None or watch is False else read_watch(self.step, watch, every)
-        self._facts = {}
-        if self._watch.nodes:
-            labelled = training[len(arrays)] if codes is not None else None
-            some = slice(None if not any(map(is_lazy, training)) else ROWS_FOR_FACTS)
-            tables = [np.asarray(a[some]) for a in training[: len(arrays)]]
-            self._facts = facts_of(tables, labelled if labelled is None else labelled[some], self.step.loss.name)
+        self._looked_at: list[Array] = []
+        self._facts = self._noted(training, validation) if self._watch.nodes else {}
         self._initial = self._start(start)
         self._epochs = self._compile(training, validation, batch, columns, dtype)
         self.chunk = self._chunk(batch)
@@ -380,6 +376,16 @@ class Trainer:
         apart, rest = np.sort(order[:count]), np.sort(order[count:])
         held_out = [chosen(a, apart) for a in (*arrays, *labels)] + [np.ones(count)] * len(extra)
         return [chosen(a, rest) for a in everything], held_out
+
+    def _noted(self, training: list[Array], validation: list[Array]) -> dict[str, Any]:
+        """What a diagnosis has to know of the examples; labels, where there are any, stand behind the inputs."""
+        inputs, loss = len(self.step.model.inputs), self.step.loss.name
+        some = slice(ROWS_FOR_FACTS if any(map(is_lazy, training)) else None)
+        self._looked_at = [np.asarray(a[some]) for a in training[:inputs]]
+        if self.step.labels is None:
+            return facts_of(self._looked_at, None, loss)
+        held_out = validation[inputs] if validation else None
+        return facts_of(self._looked_at, training[inputs][some], loss, held_out)
 
     def _compile(
         self,
@@ -549,7 +555,10 @@ class Trainer:
         epochs = self._epochs
         watched = None
         if self._watch.nodes:
-            watched = collected(self._watch, epochs.samples, epochs.sampled_at, epochs.steps, self._facts)
+            facts = (
+                self._facts if settings is None else self._facts | {"idle": idle(self.step, self._looked_at, values)}
+            )
+            watched = collected(self._watch, epochs.samples, epochs.sampled_at, epochs.steps, facts)
         settings = {**self.settings, **(settings or {})}
         return Run(self.steps, parameters, self.history, self.labels, settings, watched, self.first_bad, states)
 

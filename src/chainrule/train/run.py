@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.engine.program import Program
-from chainrule.errors import ConfigurationError, GraphError, ShapeError
+from chainrule.errors import ConfigurationError, GraphError, ShapeError, near
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
@@ -28,6 +28,15 @@ from chainrule.train.step import StepGraph
 from chainrule.train.watch import Watched
 
 Array = np.ndarray[Any, Any]
+
+
+class Named(dict[str, Array]):
+    """Arrays by name; asked for one that is not there, it tells the near ones."""
+
+    def __missing__(self, name: str) -> Array:
+        raise GraphError(
+            "the network has no such parameter", given=repr(name), expected=", ".join(self), hint=near(str(name), self)
+        )
 
 
 @dataclass(eq=False)
@@ -53,6 +62,9 @@ class Run:
     watched: Watched | None = None
     first_bad: BadNumber | None = None
     states: Mapping[str, Array] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.parameters = Named(self.parameters)
 
     @property
     def step(self) -> StepGraph:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from chainrule.engine.program import draws_of
-from chainrule.errors import ConfigurationError, ShapeError
+from chainrule.errors import ConfigurationError, DerivativeError, ShapeError
 from chainrule.graph.dim import show
-from chainrule.graph.graph import Graph
+from chainrule.graph.graph import Graph, depends_on
 from chainrule.graph.node import Node, ancestors
+from chainrule.graph.op import Constant
 from chainrule.nn import Loss, Model
 from chainrule.nn.metrics import Metric
 from chainrule.notation import Names, unique_names
@@ -171,6 +172,7 @@ def step_graph(
         raise ConfigurationError("the network has nothing to learn", given="no parameters", hint="add a Dense layer")
     whole = Graph([*training.outputs, cost])
     derivation = derive(cost, parameters, derivative_names(whole, parameters))
+    _check_that_something_flows(cost, parameters, derivation)
     gradients = named_gradients(parameters, derivation)
     context = phase.outputs[len(model.outputs) + 1 + len(written) :]
     named = unique_names(ancestors(*training.outputs, *context, cost))
@@ -227,6 +229,23 @@ def step_graph(
         rewriting=final,
         forms=forms,
         beside=tuple(context),
+    )
+
+
+def _check_that_something_flows(cost: Node, parameters: Sequence[Node], derivation: Derivation) -> None:
+    """Refuse a cost whose derivative by every parameter is zero wherever it exists, as behind argmax."""
+    if any(derivation.adjoint(p) is not None for p in parameters):
+        return
+    moved = depends_on([cost], parameters)
+    rules = {n.op.name: n.op.calculus for n in ancestors(cost) if n in moved and n.inputs}
+    reasons = [f"{name}: {rule.reason}" for name, rule in rules.items() if isinstance(rule, Constant)]
+    if not reasons:  # it is zero because terms cancel, which is not for us to judge
+        return
+    raise DerivativeError(
+        "no parameter can lower the cost: its derivative by each of them is zero",
+        given="; ".join(reasons),
+        expected="a way from the cost back to a parameter",
+        hint="a decision such as argmax is made from the trained network: run.decide(X)",
     )
 
 

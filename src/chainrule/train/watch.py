@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.engine import interpret
 from chainrule.errors import ConfigurationError, near
 from chainrule.graph.dim import definite
 from chainrule.graph.graph import Graph
@@ -220,6 +221,26 @@ def _for_diagnosis(q: Quantity) -> list[str]:
     if q.group in ("parameters", "signals", "updates") and q.node.ndim > 1:
         return ["rms"]
     return ["mean"] if q.name == "J" else []
+
+
+LOOKED_AT = 1000
+"""So many examples, at most, are asked whether a unit ever speaks."""
+
+
+def idle(step: StepGraph, examples: Sequence[Array], parameters: Mapping[Node, Any]) -> dict[str, float]:
+    """For every activation that can be exactly 0, the share of units that are 0 for each of many examples.
+
+    In a batch a unit that seldom speaks looks like a dead one; this tells them apart.
+    """
+    cut = [q for q in quantities(step).values() if q.group == "activations" and "dead" in _for_diagnosis(q)]
+    if not cut:
+        return {}
+    rows = np.unique(np.linspace(0, len(examples[0]) - 1, LOOKED_AT).astype(int))
+    feeds: dict[Node, Any] = dict(zip(step.model.inputs, (a[rows] for a in examples), strict=True))
+    feeds |= {n: np.asarray(v) for n, v in parameters.items()}
+    needed = {n: feeds[n] for n in Graph([q.node for q in cut]).leaves() if n in feeds}
+    values = interpret([q.node for q in cut], needed, draws=step.draws)
+    return {q.name: float(np.mean(~np.any(values[q.node], axis=0))) for q in cut}
 
 
 class Watched:

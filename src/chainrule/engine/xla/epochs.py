@@ -133,8 +133,7 @@ class Epochs:
         self._watched = [Program(t.watched, plan.draws) for t in plan.turns]
         self.steps = -(-len(self.examples[0]) // plan.batch_size)
         self.width = sum(int(np.prod(definite(n.shape))) for n in plan.watched)
-        self.samples = np.zeros((0, self.width))
-        self.sampled_at = np.zeros(0, np.int64)
+        self._kept = [(np.zeros(0, np.int64), np.zeros((0, self.width)))]
         self._validate = Program(plan.validation, plan.draws)
         with self._precision():
             put = partial(_put, kinds=self.kinds)
@@ -294,8 +293,25 @@ class Epochs:
         epochs = np.arange(before, before + len(samples))[:, None]
         at = self._watched_steps(epochs * self.steps, np)
         there = at < self.steps
-        self.sampled_at = np.concatenate([self.sampled_at, (epochs * self.steps + at)[there]])
-        self.samples = np.concatenate([self.samples, samples[there]])
+        self._kept.append(((epochs * self.steps + at)[there], samples[there]))
+
+    @property
+    def sampled_at(self) -> np.ndarray[Any, Any]:
+        """The numbers of the steps that were watched so far, from 0."""
+        return self._joined[0]
+
+    @property
+    def samples(self) -> np.ndarray[Any, Any]:
+        """What was watched at each of them."""
+        return self._joined[1]
+
+    @property
+    def _joined(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """All that was kept as two arrays, joined only when somebody looks."""
+        if len(self._kept) > 1:
+            steps, samples = zip(*self._kept, strict=True)
+            self._kept = [(np.concatenate(steps), np.concatenate(samples))]
+        return self._kept[0]
 
     def _watched_steps(self, first: Any, xp: Any, steps: int | None = None) -> Any:
         """The steps of an epoch, or of a part of so many, that are watched, where its first is number ``first``."""
