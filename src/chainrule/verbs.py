@@ -121,8 +121,8 @@ def _named(rewriter: Rewriter, adjoint: Node, label: Label, whole: bool) -> Node
         if not inside.inputs or inside.name:
             return None
         named = rewriter.name(inside, *label)
-        if outside is not None:
-            rewriter.normal[adjoint] = rewriter.normal[form] = rewriter.normal_form(outside * named)
+        whole_form = named if outside is None else rewriter.normal_form(outside * named)
+        rewriter.normal[adjoint] = rewriter.normal[form] = whole_form
     return named
 
 
