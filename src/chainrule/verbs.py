@@ -16,11 +16,12 @@ from chainrule.calculus import Backward, check_differentiable, compare, forward,
 from chainrule.engine import interpret
 from chainrule.engine.program import check_mapping
 from chainrule.errors import DerivativeError, GraphError
-from chainrule.graph.dim import show
+from chainrule.graph.dim import Dim, quotient, show
 from chainrule.graph.graph import LEAVES, Graph
 from chainrule.graph.node import Node, Scope, ancestors, deriving, describe
 from chainrule.notation import unique_names
-from chainrule.ops import mark
+from chainrule.ops import constant, mark, size
+from chainrule.ops.leaves import is_size
 from chainrule.rewrite import Rewriter, Rewriting, in_phase, rewrite
 
 if TYPE_CHECKING:
@@ -127,16 +128,26 @@ def _named(rewriter: Rewriter, adjoint: Node, label: Label, whole: bool) -> Node
 
 
 def _mean_in_front(node: Node) -> tuple[Node | None, Node]:
-    """1/m and c · x, of c/m · x where sizes alone make m; None and the whole of anything else."""
+    """1/m and c · x, of c/m · x where sizes alone make m; 1/m and ½ x of 1/(2m) · x; else None and the whole."""
     if node.op.name == "negative" and node.name is None:
         outside, inside = _mean_in_front(node.inputs[0])
         return outside, node if outside is None else -inside
     if node.op.name == "multiply" and node.name is None and node.inputs[0].op.name == "divide":
         front, rest = node.inputs
-        leaves = {n.op.name for n in ancestors(front.inputs[1]) if not n.inputs}
-        if front.shape == () and front.name is None and "size" in leaves <= {"size", "constant"}:
-            return 1.0 / front.inputs[1], front.inputs[0] * rest
+        above, below = front.inputs
+        if front.shape == () and front.name is None and is_size(below):
+            count, size_ = _repetitions(below)
+            return 1.0 / size_, above * rest if count == 1 else (above / constant(float(count))) * rest
     return None, node
+
+
+def _repetitions(below: Node) -> tuple[int, Node]:
+    """2 and m, of 2m; 1 and the whole of a size that is no multiple of a product of names."""
+    count = below.attrs.get("size")
+    if not isinstance(count, Dim) or len(count.terms) != 1:
+        return 1, below
+    factor = count.terms[0][1]
+    return factor, size(quotient(count, factor))
 
 
 def _marked(outputs: Sequence[Node], wrt: Sequence[Node]) -> dict[Node, Node]:

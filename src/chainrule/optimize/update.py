@@ -102,6 +102,6 @@ def _clipped(rule: Optimizer, gradients: Mapping[Node, Node]) -> dict[Node, Node
         for s in squares[1:]:
             total = total + s
         # A norm of 0 divides to infinity, of which min takes 1.
-        scale = minimum(constant(rule.clip_norm, name="c") / sqrt(total), 1.0)
+        scale = minimum(constant(rule.clip_norm, name="c") / sqrt(total), 1.0).named("s")
         out = {w: scale * g for w, g in out.items()}
     return out
