@@ -143,6 +143,7 @@ def test_the_gradient_is_the_same_with_and_without_rewriting(formula):
         (lambda x, y, s: 0.5 * cr.mean(x), "1/(4m) · Σ x"),
         (lambda x, y, s: 0.1 * cr.mean(x), "0.05/m · Σ x"),
         (lambda x, y, s: cr.size(4) * cr.size("m") * s, "4m · s"),
+        (lambda x, y, s: cr.mean(cr.sum(x * cr.mean(y, 0), 1)), "1/m² · Σ x ∘ Σ y"),
         (lambda x, y, s: -cr.where(x > 0, 0.5, -1.0), "where(x > 0, −0.5, 1)"),
         (lambda x, y, s: cr.where(x - y > 0, x, y), "where(x > y, x, y)"),
         (lambda x, y, s: cr.where(1 - x >= 0, x, y), "where(x ≤ 1, x, y)"),

@@ -257,6 +257,20 @@ def test_polynomial_regression_keeps_its_polynomial():
     ]
 
 
+def test_batch_normalisation_backwards_is_that_of_its_paper():
+    """Ioffe and Szegedy 2015, section 3, of whose formulas each holds m · ∂J; 1/m stands with dW and db."""
+    network = cr.Sequential(cr.Dense(6), cr.BatchNormalization(), cr.Dense(1))
+    backward = section(cr.Trainer(network, X, CODES).run().formulas(), "Backward")
+    assert backward[4:7] + backward[8:] == [
+        "dx̂2 = dZ3 W3ᵀ ∘ γ2",
+        "dV2 = −0.5 · (Σ dx̂2 ∘ x̂2/√(V2 + 0.001))/√(V2 + 0.001)",
+        "dμ2 = −Σ (2/m · dV2 ∘ (Z1 − μ2) + dx̂2/√(V2 + 0.001))",
+        "dZ1 = 1/m · dμ2 + 2/m · dV2 ∘ (Z1 − μ2) + dx̂2/√(V2 + 0.001)",
+        "dW1 = 1/m · Xᵀ dZ1",
+        "db1 = 1/m · Σ dZ1",
+    ]
+
+
 def test_the_example_of_the_notes_for_a_single_example():
     x, y, w, b = cr.input("x", (2,)), cr.input("y", ()), cr.parameter("w", (2,)), cr.parameter("b", ())
     z = (w @ x + b).named("z")

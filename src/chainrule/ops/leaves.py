@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -245,8 +246,10 @@ def _write_size(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     size: Size = node.attrs["size"]
     if isinstance(size, int) or size.is_name:
         return Piece(str(size))
-    text = str(size) if latex else str(size).replace("-", "−")
-    return Piece(text, MULTIPLY if len(size.terms) == 1 else ADD)
+    text = re.sub(r"\b(\w+) \1\b", r"\1^{2}" if latex else r"\1²", str(size))
+    text = text if latex else text.replace("-", "−")
+    power = re.fullmatch(r"[^\W\d]\w*(²|\^\{2\})", text)
+    return Piece(text, POWER if power else MULTIPLY if len(size.terms) == 1 else ADD)
 
 
 SIZE = declare(

@@ -200,6 +200,9 @@ def _fraction(node: Node) -> Node | None:
         whole = node.shape == ()
         if number(above) is not None and number(other) is not None and whole:
             return constant(float(number(above) * number(other))) / below  # type: ignore[operator]  # neither is None
+        if whole and _of_a_mean(a) and _of_a_mean(b):
+            top = constant(float(number(a.inputs[0]) * number(b.inputs[0])))  # type: ignore[operator]
+            return top / (a.inputs[1] * b.inputs[1])
         if is_size(below) or other.shape != node.shape or below.shape == () != node.shape or not is_float(node.dtype):
             continue
         if whole and is_op(other, "divide") and other.name is None:
@@ -213,13 +216,16 @@ def _fraction(node: Node) -> Node | None:
 
 @rule(
     "product of sizes",
-    "4 · m = 4m",
+    "4 · m = 4m, and a power of a size is a size",
     "simplicity",
-    "multiply",
-    lambda: size(4) * size("m") * sum_(input_("x", ("m",))),
+    "multiply power",
+    lambda: (size(4) * size("m") + size("m") ** 2) * sum_(input_("x", ("m",))),
 )
 def _sizes(node: Node) -> Node | None:
     a, b = node.inputs
+    if is_op(node, "power"):
+        square = is_op(a, "size") and a.name is None and number(b) == 2
+        return size(a.attrs["size"] * a.attrs["size"]) if square else None
     both = is_op(a, "size") and is_op(b, "size") and a.name is None and b.name is None
     return size(a.attrs["size"] * b.attrs["size"]) if both else None
 
@@ -292,6 +298,8 @@ def _mean_number(node: Node) -> Node | None:
             above, below = front.inputs
             times = number(count) if is_op(node, "multiply") else 1 / number(count)  # type: ignore[operator]
             return constant(float(number(above) * times)) / below * rest  # type: ignore[operator]  # both are numbers
+        if _of_a_mean(count) and _of_a_mean(front) and is_op(node, "multiply"):
+            return (count * front) * rest
         if _of_a_mean(count) and number(front) is not None and is_op(node, "multiply"):
             above, below = count.inputs
             return constant(float(number(above) * number(front))) / below * rest  # type: ignore[operator]
