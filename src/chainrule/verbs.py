@@ -16,11 +16,11 @@ from chainrule.calculus import Backward, check_differentiable, compare, forward,
 from chainrule.engine import interpret
 from chainrule.engine.program import check_mapping
 from chainrule.errors import DerivativeError, GraphError
-from chainrule.graph.dim import show
+from chainrule.graph.dim import Dim, Size, product, quotient, show
 from chainrule.graph.graph import LEAVES, Graph
 from chainrule.graph.node import Node, Scope, ancestors, deriving, describe
 from chainrule.notation import unique_names
-from chainrule.ops import mark
+from chainrule.ops import constant, mark, size
 from chainrule.rewrite import Rewriter, Rewriting, in_phase, rewrite
 
 if TYPE_CHECKING:
@@ -121,22 +121,57 @@ def _named(rewriter: Rewriter, adjoint: Node, label: Label, whole: bool) -> Node
         if not inside.inputs or inside.name:
             return None
         named = rewriter.name(inside, *label)
-        if outside is not None:
-            rewriter.normal[adjoint] = rewriter.normal[form] = rewriter.normal_form(outside * named)
+        whole_form = named if outside is None else rewriter.normal_form(outside * named)
+        rewriter.normal[adjoint] = rewriter.normal[form] = whole_form
     return named
 
 
+LINEAR = ("negative", "sum", "reshape", "broadcast_to", "transpose", "slice", "pad")
+"""Ops of one operand that a number in front of the operand moves through."""
+MOST_DEEP = 40
+
+
 def _mean_in_front(node: Node) -> tuple[Node | None, Node]:
-    """1/m and c · x, of c/m · x where sizes alone make m; None and the whole of anything else."""
-    if node.op.name == "negative" and node.name is None:
-        outside, inside = _mean_in_front(node.inputs[0])
-        return outside, node if outside is None else -inside
-    if node.op.name == "multiply" and node.name is None and node.inputs[0].op.name == "divide":
-        front, rest = node.inputs
-        leaves = {n.op.name for n in ancestors(front.inputs[1]) if not n.inputs}
-        if front.shape == () and front.name is None and "size" in leaves <= {"size", "constant"}:
-            return 1.0 / front.inputs[1], front.inputs[0] * rest
+    """1/m and c · x, of c/m · x; 1/m and ½ x, of 1/(2m) · x; 1/m and x + y, of 1/m · x + 1/m · y.
+
+    It is None and the whole of anything else. A size that is no product of names stays whole: 1/(m − 1).
+    """
+    sizes = _below(node) or []
+    names = {product(Dim(name) for name in sorted(n.names)) for n in sizes if isinstance(n, Dim) and len(n.terms) == 1}
+    for m in sorted(names, key=lambda n: (len(n.names) if isinstance(n, Dim) else 0, str(n))):
+        if all(quotient(n, m) is not None for n in sizes):
+            return 1.0 / size(m), _times(node, m)
+    if len(set(sizes)) == 1 and isinstance(sizes[0], Dim):
+        return 1.0 / size(sizes[0]), _times(node, sizes[0])
     return None, node
+
+
+def _below(node: Node, deep: int = 0) -> list[Size] | None:
+    """What the terms of a sum are divided by, where it is sizes; None where a term is not, or has a name."""
+    if node.name is not None or deep > MOST_DEEP:
+        return None
+    if node.op.name in LINEAR:
+        return _below(node.inputs[0], deep + 1)
+    if node.op.name in ("add", "subtract"):
+        parts = [_below(i, deep + 1) for i in node.inputs]
+        return None if None in parts else [n for part in parts for n in part or ()]
+    front = node.inputs[0] if node.op.name == "multiply" else None
+    if front is None or front.op.name != "divide" or front.shape != () or front.name is not None:
+        return None
+    count = front.inputs[1].attrs.get("size")
+    return None if count is None or front.inputs[1].op.name != "size" else [count]
+
+
+def _times(node: Node, m: Size) -> Node:
+    """The terms of a sum times m, of which each is divided by a multiple."""
+    if node.op.name == "multiply":
+        front, rest = node.inputs
+        above, below = front.inputs
+        left = quotient(below.attrs["size"], m)
+        if isinstance(left, int):
+            return above * rest if left == 1 else (above / constant(float(left))) * rest
+        return (above / size(left)) * rest
+    return node.op.make(tuple(_times(i, m) for i in node.inputs), node.attrs)
 
 
 def _marked(outputs: Sequence[Node], wrt: Sequence[Node]) -> dict[Node, Node]:

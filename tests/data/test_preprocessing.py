@@ -138,6 +138,30 @@ def test_ambiguous_dates_are_read_day_first_and_reported():
     assert encoder.columns[0].text_format == "%d/%m/%Y"
 
 
+def test_ambiguous_times_are_read_day_first_and_reported_too():
+    encoder = TableEncoder().fit(pl.DataFrame({"d": ["01/02/2020 10:00", "02/03/2020 11:30"] * 2}))
+    assert encoder.columns[0].text_format == "%d/%m/%Y %H:%M"
+    assert any("day/month/year" in note for note in encoder.notes)
+
+
+@pytest.mark.parametrize("name", ["zip code", "ZipCode", "zip", "postal_code", "PLZ", "customer zip"])
+def test_whole_numbers_named_like_codes_are_categories(name):
+    table = pl.DataFrame({name: [10115, 20095, None] * 2, "size": [1, 2, 3, 4, 5, 6]})
+    encoder = TableEncoder().fit(table)
+    assert encoder.features == ["size", f"{name}=(missing)", f"{name}=10115", f"{name}=20095"]
+    assert any(f"'{name}'" in note and "categories" in note for note in encoder.notes)
+    as_text = table.with_columns(pl.col(name).cast(pl.String))
+    assert (encoder.transform(as_text) == encoder.transform(table)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("zip code", list(range(10_000, 10_100))), ("zipper length", [3, 5] * 50), ("zip code", [1.5, 2.5] * 50)],
+)
+def test_other_numbers_stay_numbers(name, values):
+    assert TableEncoder().fit(pl.DataFrame({name: values})).features == [name]
+
+
 def test_missing_values_where_training_had_none_are_imputed():
     encoder = TableEncoder().fit(pl.DataFrame({"n": [1.0, 2.0, 6.0]}))
     new = pl.DataFrame({"n": [None, 2.0]})

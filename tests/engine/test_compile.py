@@ -153,3 +153,9 @@ def test_many_points_in_one_program_are_the_points_one_by_one():
     each = [compiled({**feeds, w: ws[k], b: bs[k]}) for k in range(7)]
     np.testing.assert_allclose(sums, [s for s, _ in each])
     np.testing.assert_allclose(products, [p for _, p in each])
+
+
+def test_it_says_what_it_computes_in_which_precision():
+    x = cr.input("x", ("m", 2))
+    found = repr(cr.compile([cr.mean(x).named("J"), cr.sin(x)], dtype="float64"))
+    assert found == "<Compiled: J (), sin (m, 2), in float64>"

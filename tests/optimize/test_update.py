@@ -168,11 +168,26 @@ FORMULAS = {
         [
             "m_W1 ← β1 · m_W1 + (1 − β1) · dW1",
             "v_W1 ← β2 · v_W1 + (1 − β2) · dW1²",
+            "m̂_W1 = m_W1/(1 − β1^t)",
+            "v̂_W1 = v_W1/(1 − β2^t)",
             "W1 ← W1 − α · m̂_W1/(√v̂_W1 + ε)",
         ],
     ),
     "adamw": (cr.AdamW(), ["W1 ← W1 − α · (m̂_W1/(√v̂_W1 + ε) + λ · W1)"]),
     "weight decay": (cr.GradientDescent(weight_decay=0.1), ["W1 ← W1 − α · (dW1 + λ · W1)"]),
+    "clipped by norm": (
+        cr.Momentum(clip_norm=1.0),
+        ["s = min(c/√(Σ dW1² + db1²), 1)", "v_W1 ← β · v_W1 + s · dW1", "W1 ← W1 − α · v_W1"],
+    ),
+    "clipped by norm, with weight decay": (
+        cr.RMSprop(clip_norm=1.0, weight_decay=0.1),
+        [
+            "s = min(c/√(Σ dW1² + db1²), 1)",
+            "g_W1 = s · dW1 + λ · W1",
+            "E_W1 ← ρ · E_W1 + (1 − ρ) · g_W1²",
+            "W1 ← W1 − α · g_W1/√(E_W1 + ε)",
+        ],
+    ),
     "a rate that changes": (
         cr.GradientDescent(cr.ExponentialDecay(0.1, 100)),
         ["α_t = α · 0.96^((t − 1)/100)", "W1 ← W1 − α_t · dW1"],  # here t is the step, counted from 1

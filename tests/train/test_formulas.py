@@ -30,7 +30,7 @@ def section(sheet, title):
     ("last", "labels", "cost", "derivative"),
     [
         ((4, "softmax"), np.eye(4)[CODES], None, "dZ2 = A2 − Y"),
-        ((1, "sigmoid"), CODES % 2, "J = 1/m · Σ (−(Y ∘ log(A2) + (1 − Y) ∘ log(1 − A2)))", "dZ2 = A2 − Y"),
+        ((1, "sigmoid"), CODES % 2, "J = −1/m · Σ (Y ∘ log(A2) + (1 − Y) ∘ log(1 − A2))", "dZ2 = A2 − Y"),
         ((1, "linear"), CODES, "J = 1/m · Σ (Z2 − Y)²", "dZ2 = 2 · (Z2 − Y)"),
     ],
 )
@@ -48,6 +48,40 @@ def test_the_textbook_forms(last, labels, cost, derivative):
         "dW1 = 1/m · Xᵀ dZ1",
         "db1 = 1/m · Σ dZ1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("loss", "last", "labels", "cost", "derivative"),
+    [
+        ("sum_of_squared_residuals", (1,), CODES, "Σ (Z2 − Y)²", "2 · (Z2 − Y)"),
+        ("absolute_error", (1,), CODES, "1/m · Σ |Z2 − Y|", "sign(Z2 − Y)"),
+        (
+            "huber",
+            (1,),
+            CODES,
+            "1/m · Σ where(|Z2 − Y| ≤ 1, 0.5 · (Z2 − Y)², |Z2 − Y| − 0.5)",
+            "where(|Z2 − Y| ≤ 1, Z2 − Y, sign(Z2 − Y))",
+        ),
+        ("log_cosh", (1,), CODES, "1/m · Σ log cosh(Z2 − Y)", "tanh(Z2 − Y)"),
+        ("hinge", (1,), CODES % 2 * 2 - 1, "1/m · Σ max(1 − Y ∘ Z2, 0)", "−[Y ∘ Z2 ≤ 1] ∘ Y"),
+        (
+            "quantile",
+            (1,),
+            CODES,
+            "1/m · Σ where(Y ≥ Z2, 0.5 · (Y − Z2), −0.5 · (Y − Z2))",
+            "where(Y ≥ Z2, −0.5, 0.5)",
+        ),
+        ("poisson", (1, "softplus"), CODES, "1/m · Σ (A2 − Y ∘ log(A2))", "(1 − Y/A2) ∘ σ(Z2)"),
+        ("categorical_cross_entropy", (4, "softmax"), CODES, "−1/m · Σ onehot(Y) ∘ log(A2)", "A2 − onehot(Y)"),
+        ("kl_divergence", (4, "softmax"), np.eye(4)[CODES], "1/m · Σ (Y ∘ log(Y) − Y ∘ log(A2))", "A2 − Y"),
+    ],
+)
+def test_every_loss_and_its_derivative_read_as_in_the_textbook(loss, last, labels, cost, derivative):
+    sheet = one_step(last, labels, loss=loss)[0].formulas()
+    assert section(sheet, "Cost") == [f"J = {cost}"]
+    assert section(sheet, "Backward")[0] == f"dZ2 = {derivative}"
+    mean = "" if loss == "sum_of_squared_residuals" else "1/m · "
+    assert section(sheet, "Backward")[1:3] == [f"dW2 = {mean}A1ᵀ dZ2", f"db2 = {mean}Σ dZ2"]
 
 
 def test_the_backward_part_that_is_shown_has_the_numbers_of_backpropagation_by_hand():
@@ -102,6 +136,7 @@ def test_the_sheet_is_latex_too():
     assert latex.startswith(r"\begin{aligned}")
     assert latex.endswith(r"\end{aligned}")
     assert latex.count("{") == latex.count("}")
+    assert r"\text{likewise } {b^{[1]}},\; {W^{[2]}},\; {b^{[2]}};\quad \alpha = 0.001" in latex
     for part in (r"\textbf{Forward}", r"\textbf{Cost}", r"\textbf{Backward}", r"\textbf{Update (Adam)}", r"\leftarrow"):
         assert part in latex
 
@@ -163,9 +198,9 @@ def test_a_cost_without_parameters_and_inputs_is_an_error():
 @pytest.mark.parametrize(
     ("activation", "slope"),
     [
-        (lambda z: 1 / (1 + cr.exp(-z)), "A1 ∘ (1 − A1)"),  # runs as σ(z)
-        (lambda z: z + cr.sin(z) ** 2, "(2 · sin(Z1) ∘ cos(Z1) + 1)"),
-        (lambda z: z / (1 + cr.abs(z) * 0.5), "(1/(1 + 0.5 · |Z1|) − 0.5 · A1/(1 + 0.5 · |Z1|) ∘ sign(Z1))"),
+        (lambda z: 1 / (1 + cr.exp(-z)), "dZ2 W2ᵀ ∘ A1 ∘ (1 − A1)"),  # runs as σ(z)
+        (lambda z: z + cr.sin(z) ** 2, "dZ2 W2ᵀ ∘ (2 · sin(Z1) ∘ cos(Z1) + 1)"),
+        (lambda z: z / (1 + cr.abs(z) * 0.5), "dZ2 W2ᵀ/(1 + 0.5 · |Z1|) ∘ (1 − 0.5 · A1 ∘ sign(Z1))"),
     ],
 )
 def test_an_activation_that_is_rewritten_keeps_its_name(activation, slope):
@@ -175,7 +210,7 @@ def test_an_activation_that_is_rewritten_keeps_its_name(activation, slope):
         "dZ2 = 2 · (Z2 − Y)",
         "dW2 = 1/m · A1ᵀ dZ2",
         "db2 = 1/m · Σ dZ2",
-        f"dZ1 = dZ2 W2ᵀ ∘ {slope}",
+        f"dZ1 = {slope}",
         "dW1 = 1/m · Xᵀ dZ1",
         "db1 = 1/m · Σ dZ1",
     ]
@@ -196,6 +231,59 @@ def test_a_layer_called_twice_has_two_derivatives_by_its_sums():
         "dW1 = 1/m · (xᵀ dZ1 + A1ᵀ dZ1.2)",
         "db1 = 1/m · (Σ dZ1 + Σ dZ1.2)",
     ]
+
+
+def test_the_cost_is_written_as_it_was_with_numbers_and_signs_in_front_and_quantities_by_their_names():
+    x, y, W = cr.input("x", ("m", 2)), cr.input("y", ("m", 1)), cr.parameter("W", (2, 1))
+    lam, z = cr.constant(0.1, name="λ"), (x @ W).named("z")
+    p = (1 / (1 + cr.exp(-z))).named("p")
+    likelihood = cr.mean(-(y * cr.log(p) + (1 - y) * cr.log(1 - p)))
+    for cost, written in [
+        (likelihood + lam / 2 * cr.sum(W**2), "−1/m · Σ (y ∘ log(p) + (1 − y) ∘ log(1 − p)) + λ/2 · Σ W²"),
+        (cr.mean(0.5 * (z - y) ** 2), "1/(2m) · Σ (z − y)²"),
+        (cr.mean((z - y) ** 2) / 2, "1/(2m) · Σ (z − y)²"),
+        (cr.sum((y - z) ** 2 / (2 * lam**2)), "Σ (y − z)²/(2 · λ²)"),
+        (-cr.sum(y * z), "−Σ y ∘ z"),
+    ]:
+        assert section(cr.formulas(cost), "Cost") == [f"J = {written}"]
+
+
+def test_polynomial_regression_keeps_its_polynomial():
+    x, y, a, b, c = cr.input("x", ("m",)), cr.input("y", ("m",)), *(cr.parameter(n, ()) for n in "abc")
+    sheet = cr.formulas(cr.mean((a * x**2 + b * x + c - y) ** 2))
+    assert section(sheet, "Backward") == [
+        "da = 2/m · Σ (a · x² + b · x + c − y) ∘ x²",
+        "db = 2/m · Σ (a · x² + b · x + c − y) ∘ x",
+        "dc = 2/m · Σ (a · x² + b · x + c − y)",
+    ]
+
+
+def test_batch_normalisation_backwards_is_that_of_its_paper():
+    """Ioffe and Szegedy 2015, section 3, of whose formulas each holds m · ∂J; 1/m stands with dW and db."""
+    network = cr.Sequential(cr.Dense(6), cr.BatchNormalization(), cr.Dense(1))
+    backward = section(cr.Trainer(network, X, CODES).run().formulas(), "Backward")
+    assert backward[4:7] + backward[8:] == [
+        "dx̂2 = dZ3 W3ᵀ ∘ γ2",
+        "dV2 = −0.5 · (Σ dx̂2 ∘ x̂2/√(V2 + 0.001))/√(V2 + 0.001)",
+        "dμ2 = −Σ (2/m · dV2 ∘ (Z1 − μ2) + dx̂2/√(V2 + 0.001))",
+        "dZ1 = 1/m · dμ2 + 2/m · dV2 ∘ (Z1 − μ2) + dx̂2/√(V2 + 0.001)",
+        "dW1 = 1/m · Xᵀ dZ1",
+        "db1 = 1/m · Σ dZ1",
+    ]
+
+
+def test_the_example_of_the_notes_for_a_single_example():
+    x, y, w, b = cr.input("x", (2,)), cr.input("y", ()), cr.parameter("w", (2,)), cr.parameter("b", ())
+    z = (w @ x + b).named("z")
+    sheet = cr.formulas(cr.binary_cross_entropy(cr.sigmoid(z).named("a"), y).named("L"))
+    assert section(sheet, "Cost") == ["L = −(y · log(a) + (1 − y) · log(1 − a))"]
+    assert section(sheet, "Backward") == ["dz = a − y", "dw = dz · x", "db = dz"]
+
+
+def test_numbers_that_everybody_knows_are_written_by_what_they_are():
+    sheet = cr.Trainer(cr.Sequential(cr.Dense(2, "gelu"), cr.Dense(1)), X, CODES).run().formulas()
+    assert section(sheet, "Backward")[3] == ("dZ1 = dZ2 W2ᵀ ∘ (0.5 · (1 + erf(Z1/√2)) + Z1 ∘ exp(−0.5 · Z1²)/√(2π))")
+    assert r"\frac{{Z^{[1]}}}{\sqrt{2}}" in sheet.latex()
 
 
 def test_two_branches_with_one_layer_have_a_derivative_each():

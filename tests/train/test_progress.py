@@ -69,11 +69,25 @@ def test_a_shorter_line_wipes_out_the_longer_one_before_it(clock):
     assert len(last) == len(longer)
 
 
-def test_a_line_does_not_wrap_on_a_narrow_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "30")
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (120, "epoch 9/99  loss 0.5  accuracy 0.7  validation loss 0.6  validation accuracy 0.8  9 s left"),
+        (80, "epoch 9/99  loss 0.5  validation loss 0.6  validation accuracy 0.8  9 s left"),
+        (60, "epoch 9/99  loss 0.5  validation loss 0.6  9 s left"),
+        (50, "epoch 9/99  loss 0.5  validation loss 0.6"),
+        (30, "epoch 9/99  loss 0.5"),
+        (10, "epoch 9/9"),
+    ],
+)
+def test_a_line_does_not_wrap_on_a_narrow_terminal(monkeypatch, clock, width, line):
+    monkeypatch.setenv("COLUMNS", str(width))
     stream = Terminal()
-    Progress(100, stream).show(after(50))
-    assert stream.getvalue() == "\repoch 50/100  loss 0.5  valida"[:30]
+    show = Progress(99, stream)
+    columns = ["loss", "accuracy", "validation_loss", "validation_accuracy"]
+    for epoch, clock[0] in ((4, 0.0), (9, 0.5)):
+        show.show(History(columns, np.tile([0.5, 0.7, 0.6, 0.8], (epoch, 1))))
+    assert stream.getvalue().split("\r")[-1].rstrip() == line
 
 
 @pytest.mark.parametrize("step", [1, 7, 100])

@@ -15,13 +15,9 @@ from chainrule.errors import DataError
 Kind = Literal["number", "boolean", "date", "category"]
 
 TRUE_WORDS = {"yes": "no", "y": "n", "true": "false", "t": "f", "on": "off"}
+_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y")
 DATE_FORMATS = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%d.%m.%Y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d-%m-%Y",
+    *(day + time for time in ("", " %H:%M", " %H:%M:%S") for day in _DAYS),
     "%Y-%m-%dT%H:%M:%S%.f%#z",
 )
 DATE_LIKE = r"^(\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4})"

@@ -6,6 +6,7 @@
 | truth values | 0 or 1, missing ones the more frequent |
 | dates | year, month, weekday, day of the year, hour: each treated as a number; constant ones left out |
 | categories | one column of 0 and 1 for each frequent value, one for all others together |
+| zip codes | the same: whole numbers in a column of that name are categories |
 
 A number, truth value or date that is missing somewhere in the training rows also gets a column ``... is
 missing`` of 0 and 1; for a category, missing is a value like others. Left out, each with a note: columns that
@@ -41,6 +42,7 @@ FREQUENT_SHARE = 0.005  # a value in fewer training rows than this share counts 
 UNIQUE_SHARE = 0.9  # texts with more different values than this share of the rows are identifiers or free text
 FEWEST_ROWS_FOR_UNIQUE = 20
 ROW_NUMBER_NAME = re.compile(r"(^|[_ .])(id|index|idx|rownames?|row|nr|no)$|^unnamed|^column \d+$", re.IGNORECASE)
+CODE_NAME = re.compile(r"(zip|postal|post|pin)[_ .-]?code$|(^|[_ .-])(zip|plz)$", re.IGNORECASE)
 DESCRIPTION = "preprocessing.json"
 PARTS = "preprocessing.skops"
 
@@ -184,13 +186,16 @@ class TableEncoder:
                 self.notes.append(f"left out '{column.name}': its type {column.dtype} is none that a network reads")
             elif kind == "date":
                 chosen.append(self._date_column(column, training[column.name]))
+            elif _is_code(training[column.name]):
+                self.notes.append(f"'{column.name}': its numbers are read as categories, for they are named like codes")
+                chosen.append(Column(column.name, "category"))
             else:
                 chosen.append(Column(column.name, kind))
         return tuple(chosen)
 
     def _date_column(self, column: pl.Series, training: pl.Series) -> Column:
         text_format = kinds.date_format(column) if column.dtype == pl.String else None
-        if text_format == "%d/%m/%Y" and kinds.fits(column, "%m/%d/%Y"):
+        if text_format and "%d/%m" in text_format and kinds.fits(column, text_format.replace("%d/%m", "%m/%d")):
             self.notes.append(f"'{column.name}': dates such as {column.drop_nulls()[0]} are read as day/month/year")
         parts = kinds.date_features(kinds.as_dates(training, text_format))
         varying = tuple(name for name, values in parts.items() if values.drop_nulls().n_unique() > 1)
@@ -329,6 +334,13 @@ def _useless(column: pl.Series) -> str | None:
     if most < _fewest_rows(len(column)):
         return f"none of its {distinct:,} texts is in {_fewest_rows(len(column))} training rows"
     return None
+
+
+def _is_code(column: pl.Series) -> bool:
+    """Whole numbers that count nothing: a zip code is a place. One that hardly ever repeats stays a number."""
+    if not column.dtype.is_integer() or not CODE_NAME.search(column.name):
+        return False
+    return int(column.drop_nulls().value_counts()["count"].to_numpy().max()) >= _fewest_rows(len(column))
 
 
 def _fewest_rows(rows: int) -> int:

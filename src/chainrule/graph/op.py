@@ -89,11 +89,19 @@ ADD, NEGATIVE, MULTIPLY, MATMUL, POWER, CALL, ATOM = 10, 15, 20, 25, 40, 50, 100
 
 @dataclass(frozen=True)
 class Piece:
-    """A written expression, how tightly it binds, and whether it is open: Σ x takes in what it is multiplied by."""
+    """A written expression.
+
+    Attributes:
+        text: the expression.
+        strength: how tightly it binds.
+        open: whether it takes in what follows: Σ x what it is multiplied by.
+        below: s, of 1/s: 1/s · x is written x/s.
+    """
 
     text: str
     strength: int = ATOM
     open: bool = False
+    below: Piece | None = None
 
     def at_least(self, strength: int, latex: bool) -> str:
         """The text, in brackets where it binds more loosely than asked."""

@@ -25,11 +25,12 @@ class Line:
 
 @dataclass
 class Section:
-    """Lines under a title."""
+    """Lines under a title, and what else is to be said, as text and as LaTeX."""
 
     title: str
     lines: list[Line] = field(default_factory=list)
     note: str = ""
+    latex_note: str = ""
 
 
 @dataclass
@@ -68,6 +69,7 @@ class Sheet:
             if section.lines:
                 rows.append(f"&\\textbf{{{section.title}}}")
                 rows += [f"{line.latex} && {line.shape}" for line in section.lines]
+                rows += [f"&{section.latex_note}"] if section.latex_note else []
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
     def _repr_latex_(self) -> str:

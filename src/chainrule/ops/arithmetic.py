@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.graph.node import Node
 from chainrule.graph.op import ABSENT, ADD, MULTIPLY, NEGATIVE, Constant, Op, Piece, function
 from chainrule.ops.elementwise import elementwise, numeric
-from chainrule.ops.leaves import constant
+from chainrule.ops.leaves import constant, is_size
 
 
 def write_add(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
@@ -29,7 +29,10 @@ def _write_negative(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     return Piece(("-" if latex else "−") + args[0].at_least(MULTIPLY, latex), NEGATIVE, args[0].open)
 
 
-def _write_multiply(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+def write_multiply(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    """a · b where one is a single number, a ∘ b element by element."""
+    if args[0].below is not None and not args[1].open:
+        return write_divide(node, (args[1], args[0].below), latex)
     scalar = any(n.shape == () for n in node.inputs)
     dot = (" \\cdot " if latex else " · ") if scalar else (" \\circ " if latex else " ∘ ")
     a, b = args
@@ -41,9 +44,10 @@ def _write_multiply(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
 def write_divide(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     """a/b on one line, a fraction in LaTeX."""
     a, b = args
+    below = b if a.text == "1" and not is_size(node.inputs[1]) else None  # 1/m stays in front of its sum
     if latex:
-        return Piece(f"\\frac{{{a.text}}}{{{b.text}}}", MULTIPLY)
-    return Piece(f"{a.followed(MULTIPLY, latex)}/{b.at_least(MULTIPLY + 6, latex)}", MULTIPLY)
+        return Piece(f"\\frac{{{a.text}}}{{{b.text}}}", MULTIPLY, below=below)
+    return Piece(f"{a.followed(MULTIPLY, latex)}/{b.at_least(MULTIPLY + 6, latex)}", MULTIPLY, below=below)
 
 
 add = elementwise(
@@ -71,7 +75,7 @@ multiply = elementwise(
     "y = a · b",
     lambda xp, a, b: xp.multiply(a, b),
     (lambda y, a, b: b, lambda y, a, b: a),
-    _write_multiply,
+    write_multiply,
     lambda a, b: a * b,
     gate="multiply: swaps",
     prepare=numeric,

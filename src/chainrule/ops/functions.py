@@ -9,8 +9,8 @@ import numpy as np
 import scipy
 
 from chainrule.graph.node import Node
-from chainrule.graph.op import ABSENT, ATOM, CALL, MULTIPLY, POWER, Facts, Op, Piece, Writer, function
-from chainrule.ops.arithmetic import write_add, write_divide
+from chainrule.graph.op import ABSENT, ATOM, CALL, POWER, Facts, Op, Piece, Writer, function
+from chainrule.ops.arithmetic import write_add, write_divide, write_multiply
 from chainrule.ops.elementwise import elementwise
 
 INF = math.inf
@@ -172,10 +172,8 @@ tanh: Op = elementwise(
 
 
 def _write_xlogy(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
-    left, right = args[0].followed(MULTIPLY, latex), args[1]
-    if latex:
-        return Piece(f"{left} \\circ \\log {right.at_least(CALL, True)}", MULTIPLY)
-    return Piece(f"{left} ∘ log({right.text})", MULTIPLY)
+    logarithm = Piece(f"\\log {args[1].at_least(CALL, True)}" if latex else f"log({args[1].text})", CALL)
+    return write_multiply(node, (args[0], logarithm), latex)
 
 
 xlogy: Op = elementwise(

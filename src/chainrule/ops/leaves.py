@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from chainrule.errors import ConfigurationError, DTypeError, near
 from chainrule.graph.dim import Shape, Size, as_shape, as_size
-from chainrule.graph.node import Node, Scope
+from chainrule.graph.node import Node, Scope, ancestors
 from chainrule.graph.op import (
     ABSENT,
     ADD,
@@ -150,12 +151,22 @@ def state(name: str, shape: Any, dtype: str = "float", initial: float = 0.0) -> 
 # --- constants ------------------------------------------------------------------------------------
 
 
+KNOWN = {
+    math.pi: ("π", r"\pi"),
+    math.sqrt(2): ("√2", r"\sqrt{2}"),
+    math.sqrt(0.5): ("1/√2", r"\frac{1}{\sqrt{2}}"),
+    math.sqrt(2 * math.pi): ("√(2π)", r"\sqrt{2 \pi}"),
+    math.sqrt(2 / math.pi): ("√(2/π)", r"\sqrt{\frac{2}{\pi}}"),
+}
+"""Numbers that are written by what they are, as text and in LaTeX."""
+
+
 def number_text(value: float, latex: bool = False) -> str:
     """A number as people write it: 3, 0.5, 2/3, 1e−8."""
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
-    if value == math.pi:
-        return r"\pi" if latex else "π"
+    if value in KNOWN:
+        return KNOWN[value][latex]
     fraction = Fraction(value).limit_denominator(12) if math.isfinite(value) else None
     if fraction is not None and fraction.denominator % 3 == 0 and value == float(fraction):  # 2/3, not 0.666667
         p, q = fraction.as_integer_ratio()
@@ -175,9 +186,10 @@ def _write_constant(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     if value.ndim == 0:
         number = value.item()
         text = number_text(number, latex)
-        compound = any(sign in text for sign in ("/", "frac", "cdot"))
+        compound = any(sign in text for sign in ("/", "frac", "cdot")) and not text.startswith(("√", "\\sqrt"))
         strength = NEGATIVE if text.startswith("-") else MULTIPLY if compound else POWER if "^" in text else ATOM
-        return Piece(text if latex else text.replace("-", "−"), strength)
+        below = Piece(number_text(math.sqrt(2), latex)) if number == math.sqrt(0.5) else None  # x/√2, not 1/√2 · x
+        return Piece(text if latex else text.replace("-", "−"), strength, below=below)
     if value.size <= 6 and value.ndim == 1:
         return Piece("[" + ", ".join(number_text(v, latex) for v in value) + "]")
     if value.size and (value == value.flat[0]).all():
@@ -234,8 +246,10 @@ def _write_size(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     size: Size = node.attrs["size"]
     if isinstance(size, int) or size.is_name:
         return Piece(str(size))
-    text = str(size) if latex else str(size).replace("-", "−")
-    return Piece(text, MULTIPLY if len(size.terms) == 1 else ADD)
+    text = re.sub(r"\b(\w+) \1\b", r"\1^{2}" if latex else r"\1²", str(size))
+    text = text if latex else text.replace("-", "−")
+    power = re.fullmatch(r"[^\W\d]\w*(²|\^\{2\})", text)
+    return Piece(text, POWER if power else MULTIPLY if len(size.terms) == 1 else ADD)
 
 
 SIZE = declare(
@@ -265,6 +279,12 @@ SIZE = declare(
 def size(value: Any) -> Node:
     """A size as a number in a formula: ``size("m")`` is m, the number of rows fed."""
     return SIZE.make((), {"size": as_size(value)})
+
+
+def is_size(node: Node) -> bool:
+    """Whether a number is made of sizes and constants: m, 4m, m − 1."""
+    leaves = {n.op.name for n in ancestors(node) if not n.inputs}
+    return "size" in leaves <= {"size", "constant"}
 
 
 EYE = declare(

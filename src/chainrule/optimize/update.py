@@ -45,9 +45,12 @@ def update(rule: Optimizer, gradients: Mapping[Node, Node], names: Mapping[Node,
     clipped = _clipped(rule, gradients)
     parameters: dict[Node, Node] = {}
     states: dict[Node, Node] = {counter: counted}
+    decays = bool(rule.weight_decay) and not isinstance(rule, AdamW)
     for w, g in clipped.items():
-        if rule.weight_decay and not isinstance(rule, AdamW):
+        if decays:
             g = g + constant(rule.weight_decay, name="λ") * w
+        if decays + (rule.clip_value is not None) + (rule.clip_norm is not None) > 1:
+            g = g.named(f"g_{w.name}", w.scope)  # what is done to a gradient is written once
         slots = {}
         for slot, start in rule.states().items():
             if w.scope is not None:
@@ -102,6 +105,6 @@ def _clipped(rule: Optimizer, gradients: Mapping[Node, Node]) -> dict[Node, Node
         for s in squares[1:]:
             total = total + s
         # A norm of 0 divides to infinity, of which min takes 1.
-        scale = minimum(constant(rule.clip_norm, name="c") / sqrt(total), 1.0)
+        scale = minimum(constant(rule.clip_norm, name="c") / sqrt(total), 1.0).named("s")
         out = {w: scale * g for w, g in out.items()}
     return out

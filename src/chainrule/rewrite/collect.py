@@ -61,9 +61,10 @@ def _terms(node: Node, depth: int, memo: dict[Node, list[Term]], sigmoids: dict[
         out = _logistic(node, sigmoids)
     elif op == "divide":
         below = _terms(inputs[1], depth + 1, memo, sigmoids)
-        if len(below) == 1 and below[0].coefficient:
-            inverse = Term(1 / below[0].coefficient, tuple((n, -p) for n, p in below[0].factors))
-            out = _product(_terms(inputs[0], depth + 1, memo, sigmoids), [inverse]) or atom
+        single = len(below) == 1 and bool(below[0].coefficient)
+        divisor = below[0] if single else Term(1.0, ((inputs[1], 1),))  # of a sum as a whole
+        inverse = Term(1 / divisor.coefficient, tuple((n, -p) for n, p in divisor.factors))
+        out = _product(_terms(inputs[0], depth + 1, memo, sigmoids), [inverse]) or atom
     elif op == "power":
         exponent, base = number(inputs[1]), _terms(inputs[0], depth + 1, memo, sigmoids)
         if exponent is not None and exponent.is_integer() and 0 < abs(exponent) <= 4 and len(base) == 1:
@@ -164,6 +165,10 @@ def build(terms: list[Term], node: Node) -> Node:
                 del common[n]
             else:
                 common[n] = min(common[n], p, key=abs)
+    for n, p in list(common.items()):  # a x² + b x stays a polynomial in x, σ² − σ becomes σ (σ − 1)
+        left = [dict(t.factors)[n] - p for t in terms]
+        if any(left) and not any(len(t.factors) == 1 and not q for t, q in zip(terms, left, strict=True)):
+            del common[n]
     shared = abs(terms[0].coefficient) if len({abs(t.coefficient) for t in terms}) == 1 else 1.0
     inverse = Term(1 / shared, tuple((n, -p) for n, p in common.items()))
     rest = [t.times(inverse) for t in terms]

@@ -84,10 +84,13 @@ class Rewriting:
 
 
 class Rewriter:
-    """Brings nodes into normal form under some rules. Equal nodes become one node."""
+    """Brings nodes into normal form under some rules, by their reasons or names. Equal nodes become one node."""
 
-    def __init__(self, reasons: Iterable[str] | None = None) -> None:
-        chosen = [r for r in RULES.values() if reasons is None or r.reason in tuple(reasons)]
+    def __init__(self, reasons: Iterable[str] | None = None, names: Iterable[str] | None = None) -> None:
+        reasons, names = (None if wanted is None else tuple(wanted) for wanted in (reasons, names))
+        chosen = [
+            r for r in RULES.values() if (reasons is None or r.reason in reasons) and (names is None or r.name in names)
+        ]
         self.by_op: dict[str, list[Rule]] = {}
         for r in chosen:
             for op in r.ops:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 
-from chainrule.graph.dim import product
+from chainrule.graph.dim import Dim, product, quotient
 from chainrule.graph.node import Node
 from chainrule.graph.op import is_float
 from chainrule.ops import (
@@ -14,6 +17,10 @@ from chainrule.ops import (
     distribution,
     einsum,
     exp,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
     log,
     log_softmax,
     negative,
@@ -23,13 +30,16 @@ from chainrule.ops import (
     sin,
     size,
     softmax,
+    sqrt,
     transpose,
     where,
     xlogy,
 )
+from chainrule.ops import input as input_
 from chainrule.ops import max as max_
 from chainrule.ops import sum as sum_
 from chainrule.ops.contractions import EINSUM, contract, parse
+from chainrule.ops.leaves import is_size
 from chainrule.rewrite.match import is_op, number, scalar, variable
 from chainrule.rewrite.rewriter import rule
 
@@ -71,10 +81,10 @@ def _fold(node: Node) -> Node | None:
 
 @rule(
     "add",
-    "x + 0 = x, x + x = 2 x, x + (−y) = x − y",
+    "x + 0 = x, x + x = 2 x, (x + y) + y = x + 2 y, x + (−y) = x − y",
     "simplicity",
     "add",
-    lambda: (lambda v: (v + 0) + (v + v) + (-x()) + (-x() + x()))(x()),
+    lambda: (lambda v: (v + 0) + (v + v) + (-x()) + (-x() + x()) + ((s() + v) + v))(x()),
 )
 def _add(node: Node) -> Node | None:
     a, b = node.inputs
@@ -88,15 +98,17 @@ def _add(node: Node) -> Node | None:
         return a - b.inputs[0]
     if is_op(a, "negative") and a.name is None:
         return b - a.inputs[0]
+    if is_op(a, "add") and a.name is None and a.inputs[1] is b and is_float(node.dtype):
+        return a.inputs[0] + 2.0 * b
     return None
 
 
 @rule(
     "subtract",
-    "x − 0 = x, 0 − x = −x, x − (−y) = x + y, −x − y = −(x + y)",
+    "x − 0 = x, 0 − x = −x, x − (−y) = x + y, −x − y = −(x + y), (x − y) − y = x − 2 y",
     "simplicity",
     "subtract",
-    lambda: (x() - 0) + (0 - x()) + (x() - (-x())) + (-x() - x()),
+    lambda: (lambda v: (x() - 0) + (0 - x()) + (x() - (-x())) + (-x() - x()) + ((s() - v) - v))(x()),
 )
 def _subtract(node: Node) -> Node | None:
     a, b = node.inputs
@@ -110,6 +122,8 @@ def _subtract(node: Node) -> Node | None:
         return a + b.inputs[0]
     if is_op(a, "negative") and a.name is None:
         return -(a.inputs[0] + b)
+    if is_op(a, "subtract") and a.name is None and a.inputs[1] is b and is_float(node.dtype):
+        return a.inputs[0] - 2.0 * b
     return None
 
 
@@ -138,10 +152,10 @@ def _negative(node: Node) -> Node | None:
 
 @rule(
     "multiply",
-    "1 · x = x, 0 · x = 0, (−x) y = −(x y), x x = x²",
+    "1 · x = x, 0 · x = 0, (−x) y = −(x y), x x = x², (x y) y = x y²",
     "simplicity",
     "multiply",
-    lambda: (1 * x()) + x() * -x() + 0 * x() + (lambda v: v * v)(x()),
+    lambda: (1 * x()) + x() * -x() + 0 * x() + (lambda v: v * v + sin(v) * v * v)(x()),
 )
 def _multiply(node: Node) -> Node | None:
     a, b = node.inputs
@@ -159,7 +173,61 @@ def _multiply(node: Node) -> Node | None:
         return -(a * b.inputs[0])
     if a is b and is_float(a.dtype):
         return a**2
+    if is_op(a, "multiply") and a.name is None and b in a.inputs and b.shape == a.shape and is_float(b.dtype):
+        return a.inputs[0 if b is a.inputs[1] else 1] * b**2
     return None
+
+
+@rule(
+    "product with a fraction",
+    "x (1/y) = x/y; for single numbers (x/y) z = x z/y and (x/y) (z/w) = x z/(y w)",
+    "simplicity",
+    "multiply",
+    lambda: (
+        x() * (1 / (x() ** 2 + 1))
+        + (s() / (s() ** 2 + 1)) * sin(s())
+        + (s() / (s() ** 2 + 1)) * (sin(s()) / (s() ** 2 + 2))
+        + 3 * (2 / size("m")) * sum_(input_("x", ("m",)))
+    ),
+)
+def _fraction(node: Node) -> Node | None:
+    """A mean is left alone: 1/m · Σ x; so is whatever else stands before a sum."""
+    a, b = node.inputs
+    for fraction, other in ((b, a), (a, b)):
+        if not is_op(fraction, "divide") or fraction.name is not None or is_op(other, "sum"):
+            continue
+        above, below = fraction.inputs
+        whole = node.shape == ()
+        if number(above) is not None and number(other) is not None and whole:
+            return constant(float(number(above) * number(other))) / below  # type: ignore[operator]  # neither is None
+        if whole and _of_a_mean(a) and _of_a_mean(b):
+            top = constant(float(number(a.inputs[0]) * number(b.inputs[0])))  # type: ignore[operator]
+            return top / (a.inputs[1] * b.inputs[1])
+        if is_size(below) or other.shape != node.shape or below.shape == () != node.shape or not is_float(node.dtype):
+            continue
+        if whole and is_op(other, "divide") and other.name is None:
+            return None if is_size(other.inputs[1]) else (a.inputs[0] * b.inputs[0]) / (a.inputs[1] * b.inputs[1])
+        if number(above) == 1:
+            return other / below
+        if whole and number(other) is None:
+            return ((above * other) if fraction is a else (other * above)) / below
+    return None
+
+
+@rule(
+    "product of sizes",
+    "4 · m = 4m, and a power of a size is a size",
+    "simplicity",
+    "multiply power",
+    lambda: (size(4) * size("m") + size("m") ** 2) * sum_(input_("x", ("m",))),
+)
+def _sizes(node: Node) -> Node | None:
+    a, b = node.inputs
+    if is_op(node, "power"):
+        square = is_op(a, "size") and a.name is None and number(b) == 2
+        return size(a.attrs["size"] * a.attrs["size"]) if square else None
+    both = is_op(a, "size") and is_op(b, "size") and a.name is None and b.name is None
+    return size(a.attrs["size"] * b.attrs["size"]) if both else None
 
 
 @rule(
@@ -190,11 +258,69 @@ def _divide(node: Node) -> Node | None:
 
 
 @rule(
+    "fraction of a size",
+    "0.5/m = 1/(2 m), 2/(4 m) = 1/(2 m), 0.1/(2 m) = 0.05/m",
+    "simplicity",
+    "divide",
+    lambda: (0.5 / size("m") + 2 / size(4 * Dim("m")) + 0.1 / size(2 * Dim("m"))) * sum_(input_("x", ("m",))),
+)
+def _size_fraction(node: Node) -> Node | None:
+    above, below = node.inputs
+    value, count = number(above), below.attrs.get("size")
+    if not value or not isinstance(count, Dim) or not is_op(below, "size") or below.name is not None:
+        return None
+    share = Fraction(value)
+    if share.denominator > 1024:  # a decimal such as 0.1 stays one
+        common = math.gcd(*(c for _, c in count.terms))
+        return None if common == 1 else constant(value / common) / size(quotient(count, common))
+    common = math.gcd(share.numerator, *(c for _, c in count.terms))
+    if common == 1 == share.denominator:
+        return None
+    return constant(float(share.numerator // common)) / (size(share.denominator) * size(quotient(count, common)))
+
+
+@rule(
+    "number of a mean",
+    "3 (1/m · x) = 1/m · 3 x = 3/m · x, (1/m · x)/2 = 1/(2 m) · x",
+    "simplicity",
+    "multiply divide",
+    lambda: (lambda v: 3 * (1 / size("m") * v) + 1 / size("m") * (3 * v) + (1 / size("m") * v) / 3)(
+        sum_(input_("x", ("m",)))
+    ),
+)
+def _mean_number(node: Node) -> Node | None:
+    a, b = node.inputs
+    for count, product_ in ((a, b), (b, a)):
+        if product_.name is not None or not is_op(product_, "multiply") or node.shape != ():
+            continue
+        front, rest = product_.inputs
+        if _of_a_mean(front) and number(count) is not None and (product_ is a or is_op(node, "multiply")):
+            above, below = front.inputs
+            times = number(count) if is_op(node, "multiply") else 1 / number(count)  # type: ignore[operator]
+            return constant(float(number(above) * times)) / below * rest  # type: ignore[operator]  # both are numbers
+        if _of_a_mean(count) and _of_a_mean(front) and is_op(node, "multiply"):
+            return (count * front) * rest
+        if _of_a_mean(count) and number(front) is not None and is_op(node, "multiply"):
+            above, below = count.inputs
+            return constant(float(number(above) * number(front))) / below * rest  # type: ignore[operator]
+    return None
+
+
+def _of_a_mean(node: Node) -> bool:
+    """Whether it is 1/m, or another number in place of 1."""
+    return (
+        is_op(node, "divide") and node.name is None and number(node.inputs[0]) is not None and is_size(node.inputs[1])
+    )
+
+
+@rule(
     "power",
-    "x¹ = x, x⁰ = 1, (xᵃ)ᵇ = xᵃᵇ for whole a, b, x⁻¹ = 1/x",
+    "x¹ = x, x⁰ = 1, (xᵃ)ᵇ = xᵃᵇ for whole a, b, x⁻¹ = 1/x, (1/x)ᵃ = 1/xᵃ, (√x)² = x",
     "simplicity",
     "power",
-    lambda: power(power(x(), 2), 3) + x() ** 1 + x() ** 0 + (x() + 4) ** -1,
+    lambda: (
+        power(power(x(), 2), 3) + x() ** 1 + x() ** 0 + (x() + 4) ** -1 + (1 / (x() + 4)) ** 2 + sqrt(x() ** 2 + 1) ** 2
+    ),
 )
 def _power(node: Node) -> Node | None:
     a, b = node.inputs
@@ -209,6 +335,10 @@ def _power(node: Node) -> Node | None:
         q = number(a.inputs[1])
         if q is not None and p.is_integer() and q.is_integer():
             return a.inputs[0] ** (p * q)
+    if p == 2 and is_op(a, "sqrt") and a.name is None:
+        return a.inputs[0]
+    if p is not None and p > 0 and is_op(a, "divide") and a.name is None and number(a.inputs[0]) == 1:
+        return 1 / a.inputs[1] ** p
     return None
 
 
@@ -544,6 +674,25 @@ def _cast(node: Node) -> Node | None:
     return None
 
 
+_TURNED = {greater: less, greater_equal: less_equal, less: greater, less_equal: greater_equal}
+
+
+@rule(
+    "comparison with zero",
+    "x − y ≥ 0 is x ≥ y, 1 − x ≥ 0 is x ≤ 1, and so for >, <, ≤",
+    "simplicity",
+    " ".join(op.name for op in _TURNED),
+    lambda: cast(x() - variable("y") > 0, "float") + cast(1 - x() * variable("y") >= 0, "float"),
+)
+def _comparison(node: Node) -> Node | None:
+    difference, bound = node.inputs
+    if number(bound) != 0 or not is_op(difference, "subtract") or difference.name is not None:
+        return None
+    a, b = difference.inputs
+    turned = _TURNED[node.op](b, a) if number(a) is not None else node.op(a, b)
+    return turned if turned.shape == node.shape else None
+
+
 # --- choices and masks ----------------------------------------------------------------------------
 
 
@@ -565,6 +714,23 @@ def _where(node: Node) -> Node | None:
     if under is None or any(u is not under and number(i) != 0 for u, i in ((under_a, a), (under_b, b))):
         return None
     return (1.0 / under) * where(condition, over_a * rest_a, over_b * rest_b)
+
+
+@rule(
+    "number times a choice",
+    "2 where(c, 1, −3) = where(c, 2, −6), −where(c, 1, −3) = where(c, −1, 3)",
+    "simplicity",
+    "multiply negative",
+    lambda: 2 * where(x() > 0, 1.0, -3.0) - where(x() > 1, 1.0, -3.0) * 1 + (-where(x() > 2, 1.0, -3.0)),
+)
+def _number_times_choice(node: Node) -> Node | None:
+    factor, choice = (constant(-1.0), *node.inputs) if is_op(node, "negative") else node.inputs
+    if number(factor) is None or not is_op(choice, "where") or choice.name is not None or choice.shape != node.shape:
+        return None
+    condition, *values = choice.inputs
+    if any(number(v) is None for v in values) or 0 in map(number, values):
+        return None
+    return where(condition, *(constant(number(factor) * number(v)) for v in values))  # type: ignore[operator]
 
 
 def _scaled(node: Node) -> tuple[Node, Node | None, Node]:

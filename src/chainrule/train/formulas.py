@@ -8,9 +8,10 @@ from chainrule.errors import GraphError
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Scope, ancestors, describe
 from chainrule.notation import Line, Names, Section, Sheet, Symbol, line, section
+from chainrule.ops import input as input_
 from chainrule.ops import mark
 from chainrule.ops.leaves import number_text
-from chainrule.rewrite import in_phase
+from chainrule.rewrite import Rewriter, in_phase
 from chainrule.train.naming import derivative_names, named_gradients, names_as_written
 from chainrule.train.step import StepGraph
 from chainrule.verbs import derive
@@ -56,7 +57,7 @@ def formulas(cost: Node, wrt: Sequence[Node] | None = None, *, columns: bool = F
     return Sheet(
         [
             section("Forward", forward, names, columns),
-            section("Cost", [cost], names, columns),
+            Section("Cost", [_cost_line(cost, names, columns)]),
             section("Backward", _last_first(forward, backward), names, columns),
         ]
     )
@@ -82,7 +83,7 @@ def step_formulas(step: StepGraph, *, columns: bool = False) -> Sheet:
     handed_on = [line(new, names, symbol=s, arrow=True, columns=columns) for s, new in step.carried.items()]
     sections = [
         section("Forward", forward, names, columns),
-        Section("Cost", [line(cost, names, columns=columns)]),
+        Section("Cost", [_cost_line(cost, names, columns)]),
         section("Backward", _last_first(forward, list(step.derived)), names, columns),
         *_update(step, names | states, columns),
         Section("Handed on to the next step", handed_on),
@@ -101,8 +102,36 @@ def joined(sheets: Sequence[Sheet], titles: Sequence[str]) -> Sheet:
                 seen |= {x.text for x in lines}
             name = s.title if s.title == "Forward" and not out else f"{s.title} of {title}"
             if lines:
-                out.append(Section(name, lines, s.note))
+                out.append(Section(name, lines, s.note, s.latex_note))
     return Sheet(out)
+
+
+TIDY = (
+    "fold constants",
+    "negative",
+    "multiply",
+    "number of a mean",
+    "product of sizes",
+    "fraction of a size",
+    "scalar out",
+    "sum of a sum",
+    "comparison with zero",
+)
+"""Rules that put signs and numbers in front of a sum, and leave the formula itself as somebody wrote it."""
+
+
+def _cost_line(cost: Node, names: Names, columns: bool) -> Line:
+    """J as its loss says it, not in the stable form that runs, with signs and numbers in front of the sum."""
+    copies: dict[Node, Node] = {}
+    for node in ancestors(cost, stop=lambda n: n in names and n is not cost):
+        if node in names and node is not cost and node.inputs:  # a quantity with a name is written by it
+            copies[node] = input_(str(node.name), node.shape, node.dtype)
+        else:
+            copies[node] = node.rebuilt(tuple(copies[i] for i in node.inputs))
+    whole = copies[cost].named(None) if cost.inputs else cost
+    (tidy,) = Rewriter(names=TIDY)([whole]).outputs
+    symbols = {copies[n]: names[n] for n in copies if n in names and n is not cost} | {cost: names[cost]}
+    return line(tidy, symbols, symbol=cost, columns=columns)
 
 
 def _under_its_name(gradient: Node, by: Node) -> Node:
@@ -131,36 +160,45 @@ def _update(step: StepGraph, names: Names, columns: bool) -> list[Section]:
     if not parameters:
         return []
     first = parameters[0]
-    states = {s: new for s, new in step.update.states.items() if s.shape == first.shape and _belongs(s, first)}
-    after = {**names}
-    lines: list[Line] = []
-    for state, new in states.items():
-        lines.append(line(new, names, symbol=state, arrow=True, columns=columns))
-        after[new] = names[state]
-    counter = step.update.counter
-    after[step.update.states[counter]] = names.get(counter, Symbol("t"))
-    done = {*step.derived, *ancestors(*step.training.outputs, *step.forms.values())}
     new = step.update.parameters[first]
-    between = [n for n in ancestors(new) if n.name and n.inputs and n not in done and n.scope in (None, first.scope)]
-    lines += [line(n, after, columns=columns) for n in between]
+    states = {s: new for s, new in step.update.states.items() if s.shape == first.shape and _belongs(s, first)}
+    counter = step.update.counter
+    after = {**names, **{new: names[state] for state, new in states.items()}}
+    after[step.update.states[counter]] = names.get(counter, Symbol("t"))
+    done = {*step.derived, *ancestors(*step.training.outputs, *step.forms.values()), *states.values(), new}
+    between = [
+        n
+        for n in ancestors(*states.values(), new)
+        if n.name and n.inputs and n not in done and n.scope in (None, first.scope)
+    ]
+    early = [n for n in between if not set(states.values()) & set(ancestors(n))]
+    lines = [line(n, after, columns=columns) for n in early]
+    lines += [line(n, names, symbol=state, arrow=True, columns=columns) for state, n in states.items()]
+    lines += [line(n, after, columns=columns) for n in between if n not in early]
     lines.append(line(new, after, symbol=first, arrow=True, columns=columns))
     usual = _rates(step, first, names)
-    others = ", ".join(
-        names[p].text + ("" if (own := _rates(step, p, names)) == usual else f" with {' and '.join(own)}")
-        for p in parameters[1:]
-    )
-    settings = ", ".join(
-        f"{names[c].text} = {number_text(float(c.attrs['value']))}" for c in step.constants if c in names
-    )
-    note = "; ".join(x for x in (f"likewise {others}" if others else "", settings) if x)
+    settings = [(names[c], float(c.attrs["value"])) for c in step.constants if c in names]
+
+    def note(latex: bool) -> str:
+        def other(p: Node) -> str:
+            own = [s.written(latex) for s in _rates(step, p, names)]
+            with_, and_ = (r"\text{ with }", r"\text{ and }") if latex else (" with ", " and ")
+            return names[p].written(latex) + (with_ + and_.join(own) if _rates(step, p, names) != usual else "")
+
+        likewise = r"\text{likewise } " if latex else "likewise "
+        comma, semicolon = (r",\; ", r";\quad ") if latex else (", ", "; ")
+        others = comma.join(map(other, parameters[1:]))
+        values = comma.join(f"{s.written(latex)} = {number_text(v, latex)}" for s, v in settings)
+        return semicolon.join(x for x in (likewise + others if others else "", values) if x)
+
     title = f"Update ({type(step.optimizer).__name__})"
-    return [Section(title, lines, note)]
+    return [Section(title, lines, note(latex=False), note(latex=True))]
 
 
-def _rates(step: StepGraph, parameter: Node, names: Names) -> list[str]:
+def _rates(step: StepGraph, parameter: Node, names: Names) -> list[Symbol]:
     """The learning rates by which a parameter moves: α, or one of its own."""
     needed = set(ancestors(step.update.parameters[parameter]))
-    return [names[c].text for c in step.constants if c in needed and str(c.name).startswith("α")]
+    return [names[c] for c in step.constants if c in needed and str(c.name).startswith("α")]
 
 
 def _belongs(state: Node, parameter: Node) -> bool:

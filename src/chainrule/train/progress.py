@@ -34,25 +34,26 @@ class Progress:
             if epoch < self.next:
                 return
             self.next = epoch + self.epochs / 10
-        line = self.line(history)
         if self.live:
-            line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps is not written over
+            line = self.line(history, shutil.get_terminal_size().columns - 1)  # a line that wraps is not written over
             self.stream.write("\r" + line.ljust(self.width))
             self.width = len(line)
         else:
-            self.stream.write(line + "\n")
+            self.stream.write(self.line(history) + "\n")
         self.stream.flush()
 
-    def line(self, history: History) -> str:
-        """``epoch 40/200  loss 0.1234  validation loss 0.1301  2 s left``."""
+    def line(self, history: History, width: int | None = None) -> str:
+        """``epoch 40/200  loss 0.1234  validation loss 0.1301  2 s left``; metrics only as far as there is room."""
         epoch = history.epochs
-        parts = [f"epoch {epoch}/{self.epochs}"]
-        for column, value in history.row(-1).items():
-            parts.append(f"{column.replace('_', ' ')} {value:.4g}")
+        parts = {"epoch": f"epoch {epoch}/{self.epochs}"}
+        parts |= {c: f"{c.replace('_', ' ')} {v:.4g}" for c, v in history.row(-1).items()}
         left = self._seconds_left(epoch)
         if left >= 1:
-            parts.append(f"{left:.0f} s left")
-        return "  ".join(parts)
+            parts["left"] = f"{left:.0f} s left"
+        needless = [*(c for c in parts if c in history.columns and "loss" not in c), "left", "validation_loss"]
+        while needless and width is not None and len("  ".join(parts.values())) > width:
+            parts.pop(needless.pop(0), None)
+        return "  ".join(parts.values())[:width]
 
     def _seconds_left(self, epoch: int) -> float:
         if self.first is None or epoch <= self.first[0]:

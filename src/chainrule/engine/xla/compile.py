@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.engine.draws import Key
 from chainrule.engine.program import FIRST, Feeds, Kinds, Program, as_array, float_dtype, learn_sizes
 from chainrule.engine.xla.namespace import XLA
+from chainrule.graph.dim import show
 from chainrule.graph.node import Node
 
 
@@ -46,6 +47,10 @@ class Compiled:
         self.single = single
         self._place = {n: i for i, n in enumerate(self.program.graph)}
         self._compiled: dict[tuple[Node, ...], Callable[..., list[Any]]] = {}
+
+    def __repr__(self) -> str:
+        outputs = ", ".join(f"{n.name or n.op.name} {show(n.shape)}" for n in self.program.outputs)
+        return f"<Compiled: {outputs}, in {np.dtype(self.kinds.float).name}>"
 
     def __call__(self, feeds: Feeds, *, seed: int = 0, step: int = 0) -> Any:
         """Values of the outputs for these numbers: a list, or one value when one node was compiled.
