@@ -8,30 +8,12 @@
 1/m · xᵀ (σ(x W + b) − y)
 """
 
-from chainrule import data, errors, explain, nn, notation, ops, optimize, train
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from chainrule import data, errors, nn, notation, ops, optimize, train
 from chainrule.errors import ChainruleError
-from chainrule.explain import (
-    Anatomy,
-    Boundary,
-    Convexity,
-    Jacobian,
-    LossSurface,
-    Path,
-    Trace,
-    activation_curve,
-    anatomy,
-    boundary,
-    compare_activations,
-    compare_losses,
-    compare_optimizers,
-    compare_per_example,
-    convexity,
-    hessian,
-    hessian_vector,
-    jacobian,
-    surface,
-    trace,
-)
 from chainrule.graph import Dim, Graph, Node
 from chainrule.nn import (
     Activation,
@@ -196,6 +178,31 @@ from chainrule.train import (
     load_table,
 )
 from chainrule.verbs import check_gradient, compile, directional, evaluate, gradient, in_training, simplify
+
+if _TYPE_CHECKING:  # loaded when it is first asked for, so that the door opens at once
+    from chainrule import explain
+    from chainrule.explain import (
+        Anatomy,
+        Boundary,
+        Convexity,
+        Jacobian,
+        LossSurface,
+        Path,
+        Trace,
+        activation_curve,
+        anatomy,
+        boundary,
+        compare_activations,
+        compare_losses,
+        compare_optimizers,
+        compare_per_example,
+        convexity,
+        hessian,
+        hessian_vector,
+        jacobian,
+        surface,
+        trace,
+    )
 
 __version__ = "0.1.0"
 
@@ -394,3 +401,19 @@ __all__ = [
     "where",
     "xlogy",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """What stands in the room ``explain``, and the room itself."""
+    if name == "explain" or name in __all__:
+        room = _importlib.import_module("chainrule.explain")
+        globals()[name] = value = room if name == "explain" else getattr(room, name)
+        return value
+    raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+train.readings.READINGS.fill = lambda: _importlib.import_module("chainrule.explain")
