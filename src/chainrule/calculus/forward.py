@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from chainrule.calculus.reverse import zeros_like
+from chainrule.calculus.reverse import THROUGH_BODY, zeros_like
 from chainrule.errors import ShapeError
 from chainrule.graph.dim import show
 from chainrule.graph.node import Node, Origin, ancestors, deriving, describe
-from chainrule.graph.op import Constant, Elementwise, General, Linear, is_float
+from chainrule.graph.op import Constant, Elementwise, General, Linear, ThroughBody, is_float
 from chainrule.ops import broadcast_to, cast
 
 
@@ -47,6 +47,8 @@ def push(moving: Sequence[Node | None], node: Node) -> Node | None:
     rule = node.op.calculus
     if isinstance(rule, Constant):
         return None
+    if isinstance(rule, ThroughBody):
+        return THROUGH_BODY["forward"](moving, node)  # type: ignore[no-any-return]
     if isinstance(rule, General):
         return _fit(rule.forward(moving, node), node)
     terms: list[Node] = []

@@ -8,15 +8,23 @@ gate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 from chainrule.errors import DerivativeError
+from chainrule.graph.body import work
 from chainrule.graph.graph import depends_on
 from chainrule.graph.node import Node, Origin, ancestors, deriving, describe
-from chainrule.graph.op import Constant, Elementwise, General, Linear, is_float
+from chainrule.graph.op import Constant, Elementwise, General, Linear, ThroughBody, is_float
 from chainrule.ops import broadcast_to, cast, constant
 from chainrule.ops.shaping import sum_to
+
+
+NO_NAMES: Mapping[Node, str] = MappingProxyType({})
+THROUGH_BODY: dict[str, Callable[..., Any]] = {}
+"""How derivatives go through a body that is repeated, ``"reverse"`` and ``"forward"``: entered by ``loops.py``."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Edge:
     """What flows back over one edge, from a node to its operand number ``position``.
 
     ``local`` is the local derivative of an elementwise op, and None where it would be a matrix that is not
-    built.
+    built. ``together`` is what comes from above for every result of the same work, that of ``node`` among them.
     """
 
     node: Node
@@ -32,6 +40,7 @@ class Edge:
     upstream: Node
     local: Node | None
     downstream: Node
+    together: tuple[tuple[Node, Node], ...] = ()
 
 
 @dataclass
@@ -65,25 +74,63 @@ def reverse(output: Node, wrt: Iterable[Node], seed: Node | None = None) -> Back
                 hint="take cr.mean(…) or cr.sum(…) of it first",
             )
         seed = constant(1.0)
-    wrt = tuple(wrt)
-    active = {n for n in depends_on([output], wrt) if is_float(n.dtype)}
-    backward = Backward(output)
-    incoming: dict[Node, list[Node]] = {output: [seed]} if output in active else {}
-    for node in reversed(ancestors(output)):
-        if node not in active or node not in incoming:
-            continue
-        upstream = _added(node, incoming.pop(node))
-        backward.adjoints[node] = upstream
-        for position, operand in enumerate(node.inputs):
-            if operand not in active or not node.op.differentiable_in(position):
-                continue
+    return sweep({output: seed}, wrt)
+
+
+def sweep(seeds: Mapping[Node, Node], wrt: Iterable[Node], names: Mapping[Node, str] = NO_NAMES) -> Backward:
+    """Carry derivatives back from several nodes at once, to ``wrt`` and all nodes between.
+
+    Args:
+        seeds: for each node that the derivative comes from, the upstream derivative to start from.
+        wrt: the nodes to differentiate by.
+        names: what the derivatives by some nodes are called.
+    """
+    order = ancestors(*seeds)
+    active = {n for n in depends_on(tuple(seeds), wrt) if is_float(n.dtype)}
+    backward = Backward(next(iter(seeds)))
+    incoming: dict[Node, list[Node]] = {n: [g] for n, g in seeds.items() if n in active}
+    waiting: dict[Hashable, dict[Node, Node]] = {}
+    first = {work(n): n for n in reversed(order) if n.op.results is not None}
+    for node in reversed(order):
+        places = [k for k, i in enumerate(node.inputs) if i in active and node.op.differentiable_in(k)]
+        if node in active and node in incoming:
+            upstream = _added(node, incoming.pop(node))
+            if node in names and upstream.inputs and upstream.name is None:
+                upstream = upstream.named(names[node], node.scope)
+            backward.adjoints[node] = upstream
+            if node.op.results is not None:
+                waiting.setdefault(work(node), {})[node] = upstream
+            else:
+                for k in places:
+                    with deriving(Origin(node, node.op.name, "downstream")):
+                        local, downstream = pull(upstream, node, k)
+                    backward.edges.append(_edge(incoming, node, k, upstream, local, downstream))
+        # Several results of one piece of work flow back together, once all that uses them has been met.
+        if node.op.results is not None and first[work(node)] is node and work(node) in waiting:
+            upstreams = waiting.pop(work(node))
             with deriving(Origin(node, node.op.name, "downstream")):
-                local, downstream = pull(upstream, node, position)
-                if downstream.dtype != operand.dtype:
-                    downstream = cast(downstream, operand.dtype)
-            backward.edges.append(Edge(node, position, upstream, local, downstream))
-            incoming.setdefault(operand, []).append(downstream)
+                back = THROUGH_BODY["reverse"](upstreams, places)
+            one = next(iter(upstreams))
+            for k, downstream in back.items():
+                backward.edges.append(_edge(incoming, one, k, upstreams[one], None, downstream, tuple(upstreams.items())))
     return backward
+
+
+def _edge(
+    incoming: dict[Node, list[Node]],
+    node: Node,
+    position: int,
+    upstream: Node,
+    local: Node | None,
+    downstream: Node,
+    together: tuple[tuple[Node, Node], ...] = (),
+) -> Edge:
+    """Note what flows back over an edge, for the operand as well."""
+    operand = node.inputs[position]
+    with deriving(Origin(node, node.op.name, "downstream")):
+        downstream = cast(downstream, operand.dtype)
+    incoming.setdefault(operand, []).append(downstream)
+    return Edge(node, position, upstream, local, downstream, together or ((node, upstream),))
 
 
 def pull(upstream: Node, node: Node, position: int) -> tuple[Node | None, Node]:
@@ -98,6 +145,8 @@ def pull(upstream: Node, node: Node, position: int) -> tuple[Node | None, Node]:
         return None, rule.transpose(upstream, node, position)
     if isinstance(rule, General):
         return None, rule.reverse(upstream, node, position)
+    if isinstance(rule, ThroughBody):
+        return None, THROUGH_BODY["reverse"]({node: upstream}, [position])[position]
     raise DerivativeError(f"{node.op.name} has no derivative", given=describe(node), hint=rule.reason)
 
 

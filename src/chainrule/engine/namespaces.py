@@ -10,7 +10,7 @@ from chainrule.engine.convolution import convolution, convolution_kernel, convol
 
 
 class NumPyNamespace:
-    """NumPy, and ``erf``, ``astype``, ``interior_pad``, ``add_at``, convolutions and a fast ``einsum``."""
+    """NumPy, and ``erf``, ``astype``, ``interior_pad``, ``add_at``, ``scan``, convolutions and a fast ``einsum``."""
 
     convolution = staticmethod(convolution)
     convolution_transpose = staticmethod(convolution_transpose)
@@ -53,6 +53,14 @@ class NumPyNamespace:
         """``out[where] += values``, repeated places added up."""
         np.add.at(out, where, values)
         return out
+
+    @staticmethod
+    def scan(step: Any, state: Any, sequences: Any, length: int, backwards: bool) -> Any:
+        """``state, outputs = step(state, slices)`` over time: the last state, and the outputs of all times stacked."""
+        found: list[Any] = [()] * length
+        for t in reversed(range(length)) if backwards else range(length):
+            state, found[t] = step(state, tuple(s[t] for s in sequences))
+        return state, tuple(np.stack(of_all) for of_all in zip(*found, strict=True))
 
 
 NUMPY = NumPyNamespace()

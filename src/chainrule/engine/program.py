@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from chainrule.engine.draws import Key, sample
 from chainrule.errors import DataError, DTypeError, GraphError, near
+from chainrule.graph.body import with_bodies, work
 from chainrule.graph.dim import Dim, as_size, bind, resolve
 from chainrule.graph.graph import LEAVES, Graph
 from chainrule.graph.node import Node, ancestors, describe
@@ -84,7 +85,7 @@ class Program:
     @cached_property
     def has_float64(self) -> bool:
         """Whether a node is float64 in a run of any precision."""
-        return any(n.dtype == "float64" for n in self.graph)
+        return any(n.dtype == "float64" for n in with_bodies(self.graph))
 
     def match(self, feeds: Feeds) -> dict[Node, Any]:
         """The fed numbers by node; keys may be nodes or names. Checks that nothing is missing."""
@@ -137,11 +138,26 @@ class Program:
         for node in self.order(fed):
             if node in values:
                 continue
+            operands = [values[i] for i in node.inputs]
             if node.op.name == "draw":
                 values[node] = sample(xp, node, self.draws.index(node), key, kinds.of(node.dtype), sizes)
+            elif node.op.results is None:
+                values[node] = apply(xp, node, operands, kinds, sizes)
             else:
-                values[node] = apply(xp, node, [values[i] for i in node.inputs], kinds, sizes)
+                values.update(apply_together(xp, self.together(node), operands, kinds, sizes))
         return values
+
+    def together(self, node: Node) -> Sequence[Node]:
+        """The nodes that want other results of the same work, and this one."""
+        return self._works[work(node)]
+
+    @cached_property
+    def _works(self) -> dict[Any, list[Node]]:
+        out: dict[Any, list[Node]] = {}
+        for node in self.graph:
+            if node.op.results is not None:
+                out.setdefault(work(node), []).append(node)
+        return out
 
 
 def draws_of(graph: Graph) -> tuple[Node, ...]:
@@ -151,10 +167,44 @@ def draws_of(graph: Graph) -> tuple[Node, ...]:
 
 def apply(xp: Any, node: Node, operands: Sequence[Any], kinds: Kinds, sizes: Mapping[str, int]) -> Any:
     """One node's value from its operands' values, in the number type that the node says."""
+    value = node.op.forward(xp, *operands, **_settings(xp, node, kinds, sizes))
+    return _of_kind(xp, value, node, kinds)
+
+
+def apply_together(
+    xp: Any, nodes: Sequence[Node], operands: Sequence[Any], kinds: Kinds, sizes: Mapping[str, int]
+) -> dict[Node, Any]:
+    """The values of nodes that are results of one piece of work."""
+    settings = _settings(xp, nodes[0], kinds, sizes)
+    del settings["result"]
+    assert nodes[0].op.results is not None
+    values = nodes[0].op.results(xp, operands, [n.attrs["result"] for n in nodes], **settings)
+    return {n: _of_kind(xp, v, n, kinds) for n, v in zip(nodes, values, strict=True)}
+
+
+def _settings(xp: Any, node: Node, kinds: Kinds, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """A node's settings with numbers in place of named sizes, and what its op needs besides."""
     attrs = {k: definite(v, sizes) for k, v in node.attrs.items()}
-    for need in node.op.needs:
-        attrs[need] = kinds.of(node.dtype) if need == "dtype" else tuple(resolve(s, sizes) for s in node.shape)
-    value = node.op.forward(xp, *operands, **attrs)
+    told: dict[str, Callable[[], Any]] = {
+        "dtype": lambda: kinds.of(node.dtype),
+        "shape": lambda: tuple(resolve(s, sizes) for s in node.shape),
+        "run": lambda: partial(runner, xp, kinds, sizes),
+    }
+    return attrs | {need: told[need]() for need in node.op.needs}
+
+
+def runner(xp: Any, kinds: Kinds, sizes: Mapping[str, int], outputs: Sequence[Node]) -> Callable[..., list[Any]]:
+    """A function from the numbers fed, pairs of node and array, to those of the outputs: it runs a body step by step."""
+    program = Program(outputs)
+
+    def run(fed: Iterable[tuple[Node, Any]]) -> list[Any]:
+        values = program.run(xp, dict(fed), kinds, sizes)
+        return [values[n] for n in outputs]
+
+    return run
+
+
+def _of_kind(xp: Any, value: Any, node: Node, kinds: Kinds) -> Any:
     dtype = kinds.of(node.dtype)
     return value if value.dtype == dtype else xp.astype(value, dtype)
 

@@ -78,7 +78,12 @@ class Constant:
     reason: str
 
 
-Calculus = Elementwise | Linear | General | Constant
+@dataclass(frozen=True)
+class ThroughBody:
+    """The derivative is that of the body that is repeated: ``calculus/loops.py`` makes of it a loop again."""
+
+
+Calculus = Elementwise | Linear | General | Constant | ThroughBody
 
 
 # --- how an op is written -------------------------------------------------------------------------
@@ -189,7 +194,10 @@ class Op:
         reference: the same in NumPy or SciPy, independent of ``forward``.
         cases: operands for the conformance suite.
         extremes: inputs at which value and derivative must be finite in float32.
-        needs: what ``forward`` wants to be told besides: the result's ``"dtype"`` or ``"shape"``.
+        needs: what ``forward`` wants to be told besides: the result's ``"dtype"`` or ``"shape"``, or how to ``"run"``
+            a body.
+        results: where one piece of work has several results: ``results(xp, arrays, wanted, **attrs)`` gives those that
+            are wanted. Nodes of the same operands differ in the setting ``result``, and are computed at once.
         prepare: brings the operands to a common kind of number before the node is made.
         multiply_adds: how many products are summed up in one node of it; 0 but for contractions and convolutions.
     """
@@ -210,6 +218,7 @@ class Op:
     cases: Any = MISSING
     extremes: Any = MISSING
     needs: tuple[str, ...] = ()
+    results: Callable[..., Sequence[Any]] | None = None
     prepare: Callable[[Sequence[Node]], tuple[Node, ...]] = tuple
     multiply_adds: Callable[[Node], Size] = lambda node: 0
 

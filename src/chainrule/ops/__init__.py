@@ -59,6 +59,7 @@ from chainrule.ops.indexing import distribution, gather, one_hot
 from chainrule.ops.leaves import MARK as mark
 from chainrule.ops.leaves import STOP_GRADIENT as stop_gradient
 from chainrule.ops.leaves import constant, eye, input, parameter, size, state
+from chainrule.ops.loop import loop
 from chainrule.ops.phases import by_phase, carry
 from chainrule.ops.pooling import average_pool, max_pool, upsample
 from chainrule.ops.randomness import draw
@@ -125,6 +126,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logsumexp",
+    "loop",
     "mark",
     "matmul",
     "max",

@@ -57,5 +57,10 @@ class XlaNamespace:
         """``out[where] += values``, repeated places added up."""
         return out.at[where].add(values)
 
+    @staticmethod
+    def scan(step: Any, state: Any, sequences: Any, length: int, backwards: bool) -> Any:
+        """``state, outputs = step(state, slices)`` over time, as one loop whatever its length."""
+        return lax.scan(step, state, sequences, length, reverse=backwards)
+
 
 XLA = XlaNamespace()
