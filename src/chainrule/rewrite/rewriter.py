@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from chainrule.graph.body import EVERY, Body, has_body
 from chainrule.graph.node import Node, Origin, Scope, ancestors, deriving
 from chainrule.graph.op import is_float
 from chainrule.ops import broadcast_to, cast
@@ -97,6 +98,7 @@ class Rewriter:
                 self.by_op.setdefault(op, []).append(r)
         self.normal: dict[Node, Node] = {}
         self.interned: dict[Any, Node] = {}
+        self.bodies: dict[Body, tuple[Body, Body]] = {}
         self.log: list[Step] = []
         self.depth = 0
 
@@ -117,7 +119,8 @@ class Rewriter:
                 # Left to right: of equal constants the network's own stays, so that its quantities stay themselves.
                 stack.extend((i, False) for i in reversed(node.inputs) if i not in self.normal)
                 continue
-            candidate = self._intern(node.rebuilt(tuple(self.normal[i] for i in node.inputs)))
+            candidate = node.rebuilt(tuple(self.normal[i] for i in node.inputs))
+            candidate = self._intern(self._with_body(candidate) if has_body(node) else candidate)
             if candidate not in self.normal:
                 result = self._apply(candidate)
                 self.normal[candidate] = self.normal[result] = result
@@ -148,6 +151,40 @@ class Rewriter:
             finally:
                 self.depth -= 1
         return node
+
+    def _with_body(self, node: Node) -> Node:
+        """The node with its body in normal form, in which what is not used is not read either."""
+        kind, place = node.attrs["result"]
+        if node.attrs["body"] not in self.bodies:
+            self._enter(node.attrs["body"])
+        body, new = self.bodies[node.attrs["body"]]  # of equal bodies the first that was met
+        if kind == EVERY:
+            quantity = self.normal_form(body.nodes[place])
+            if quantity not in new.number:  # nobody has asked for it before: it gets a body of its own
+                new = replace(new, results=(*new.results, quantity))
+            place = new.number[quantity]
+        read = tuple(i for h, i in zip(body.holes, node.inputs, strict=True) if h in new.number)
+        attrs = {**node.attrs, "body": new, "result": (kind, place)}
+        return Node(node.op, read, attrs, node.shape, node.dtype, node.name, node.scope, node.source, node.origin)
+
+    def _enter(self, body: Body) -> None:
+        new = self._body(body)
+        self.bodies[body] = body, new
+        self.bodies.setdefault(new, (new, new))
+
+    def _body(self, body: Body) -> Body:
+        roots = (*body.new, *body.results)
+        new = self._with_names(roots, [self.normal_form(n) for n in roots])
+        after, results = new[: len(body.new)], tuple(dict.fromkeys(new[len(body.new) :]))
+        used = {*after, *results, *(i for n in ancestors(*new) for i in n.inputs)}
+        made = replace(
+            body,
+            slices=tuple(h for h in body.slices if h in used),
+            constants=tuple(h for h in body.constants if h in used),
+            new=after,
+            results=results,
+        )
+        return body if made == body else made
 
     def _intern(self, node: Node) -> Node:
         return self.interned.setdefault(structure(node), node)
