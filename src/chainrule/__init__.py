@@ -16,6 +16,9 @@ from chainrule import data, errors, nn, notation, ops, optimize, train
 from chainrule.errors import ChainruleError
 from chainrule.graph import Dim, Graph, Node
 from chainrule.nn import (
+    GRU,
+    LSTM,
+    RNN,
     Activation,
     AveragePool1D,
     AveragePool2D,
@@ -24,6 +27,7 @@ from chainrule.nn import (
     Conv1DTranspose,
     Conv2D,
     Conv2DTranspose,
+    Bidirectional,
     Dense,
     Dropout,
     Flatten,
@@ -208,6 +212,9 @@ if _TYPE_CHECKING:  # loaded when it is first asked for, so that the door opens 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "AdaGrad",
     "Adam",
@@ -217,6 +224,7 @@ __all__ = [
     "AveragePool2D",
     "BatchNormalization",
     "Boundary",
+    "Bidirectional",
     "ChainruleError",
     "Conv1D",
     "Conv1DTranspose",

@@ -52,15 +52,20 @@ from chainrule.nn.pooling import (
     UpSampling1D,
     UpSampling2D,
 )
+from chainrule.nn.recurrent import GRU, LSTM, RNN, Bidirectional, Recurrent
 
 __all__ = [
     "ACTIVATIONS",
+    "GRU",
     "INITIALIZERS",
     "LOSSES",
+    "LSTM",
+    "RNN",
     "Activation",
     "AveragePool1D",
     "AveragePool2D",
     "BatchNormalization",
+    "Bidirectional",
     "Constant",
     "Conv1D",
     "Conv1DTranspose",
@@ -87,6 +92,7 @@ __all__ = [
     "Orthogonal",
     "ParametricReLU",
     "RMSNormalization",
+    "Recurrent",
     "Scaled",
     "Sequential",
     "Uniform",

@@ -67,6 +67,12 @@ class Layer:
 
     def __call__(self, x: Any) -> Node:
         """The layer's output for x."""
+        x = self.ready(x)
+        with inside(self.scope):
+            return self.apply(x)
+
+    def ready(self, x: Any) -> Node:
+        """x as a float node, once the parameters for it are there."""
         x = lift(x)
         if not is_float(x.dtype):
             x = cast(x, "float")
@@ -80,8 +86,7 @@ class Layer:
                 expected=f"{self._built[0]} in the last axis",
                 hint="make a second layer, or call it with the same width to share its weights",
             )
-        with inside(self.scope):
-            return self.apply(x)
+        return x
 
     def width_of(self, x: Node) -> int:
         """The size of the last axis, which has to be a number."""
