@@ -1,7 +1,7 @@
 """Graph → graph: derivatives in reverse and forward mode, and numerical differences to check them."""
 
+from chainrule.calculus import loops
 from chainrule.calculus.forward import forward, push
-from chainrule.calculus import loops  # isort: skip  # enters its rules
 from chainrule.calculus.numeric import central_difference, compare
 from chainrule.calculus.reverse import Backward, Edge, check_differentiable, pull, reverse, zeros_like
 

@@ -19,7 +19,7 @@ from chainrule.calculus.forward import forward
 from chainrule.calculus.reverse import THROUGH_BODY, sweep, zeros_like
 from chainrule.graph.body import EVERY, FINAL, Body, asked
 from chainrule.graph.graph import depends_on
-from chainrule.graph.node import Node, ancestors
+from chainrule.graph.node import Node, Scope, ancestors
 from chainrule.graph.op import Elementwise, is_float
 from chainrule.ops.contractions import LETTERS, contract, parse
 from chainrule.ops.loop import hole, results_of, sibling
@@ -35,7 +35,8 @@ def pull_loop(upstreams: Mapping[Node, Node], positions: Sequence[int]) -> dict[
     body: Body = node.attrs["body"]
     by = _moved(body, [body.holes[k] for k in positions])
     carried = [i for i, s in enumerate(body.states) if s in by and is_float(s.dtype)]
-    back = _Backwards(node, [hole(f"δ{body.states[i].name}", body.states[i]) for i in carried])
+    at = [body.states[i] for i in carried]
+    back = _Backwards(node, [hole(f"δ{s.name}", s, scope=s.scope) for s in at])
     seeds: dict[Node, Node] = {}
 
     def arrives(at: Node, derivative: Node) -> None:
@@ -45,11 +46,11 @@ def pull_loop(upstreams: Mapping[Node, Node], positions: Sequence[int]) -> dict[
         arrives(body.new[i], from_later)
     for n, g in upstreams.items():
         if n.attrs["result"][0] == EVERY:
-            arrives(asked(n), back.slice_of(g, f"g_{asked(n).name or 'y'}"))
+            arrives(asked(n), back.slice_of(g, f"u_{asked(n).name or 'y'}", asked(n).scope))
     adjoints = sweep(seeds, by, _names(body)).adjoints if seeds else {}
     at_end = {n.attrs["result"][1]: g for n, g in upstreams.items() if n.attrs["result"][0] == FINAL}
     initial = [at_end.get(i, zeros_like(body.states[i])) for i in carried]
-    new = [adjoints.get(s, zeros_like(s)) for i in carried for s in [body.states[i]]]
+    new = [adjoints.get(s, zeros_like(s)) for s in at]
 
     wanted = [body.holes[k] for k in positions]
     states, slices = set(body.states), set(body.slices)
@@ -79,7 +80,7 @@ def _moved(body: Body, holes: Collection[Node]) -> set[Node]:
 
 
 def _names(body: Body) -> dict[Node, str]:
-    """What the derivatives within a step are called: dc by c, δh by the h before, dz_f by what f = σ(…) is applied to."""
+    """What the derivatives within a step are called: dc by c, δh by the h before, dz_f by the z of f = σ(z)."""
     out = {s: f"δ{s.name}" for s in body.states}
     for n in body.named:
         out[n] = f"d{n.name}"
@@ -119,9 +120,9 @@ class _Backwards:
         body: Body = self.node.attrs["body"]
         return body
 
-    def slice_of(self, sequence: Node, name: str) -> Node:
+    def slice_of(self, sequence: Node, name: str, scope: Scope | None) -> Node:
         """A hole for the slices of a sequence."""
-        leaf = hole(name, sequence, sequence.shape[1:])
+        leaf = hole(name, sequence, sequence.shape[1:], scope)
         self.slices[leaf] = sequence
         return leaf
 
@@ -150,7 +151,9 @@ class _Backwards:
         needs = tuple(i for _, n in terms for i in _below(n).inputs)
         return _Sum(needs, rest, tuple(terms))
 
-    def run(self, new: Sequence[Node], initial: Sequence[Node], kept: Sequence[Node], sums: Mapping[Node, _Sum]) -> _Found:
+    def run(
+        self, new: Sequence[Node], initial: Sequence[Node], kept: Sequence[Node], sums: Mapping[Node, _Sum]
+    ) -> _Found:
         """Make the loop and what stands after it: derivatives by initial states, at every step, and summed up."""
         rests = {h: s.rest for h, s in sums.items() if s.rest is not None}
         own = {n for n in kept if n not in self.body.number and n not in self.body.constants}
@@ -166,15 +169,16 @@ class _Backwards:
             elif n not in self.body.number or not (n.inputs or n in self.body.holes):
                 inside[n] = n.rebuilt(tuple(inside[i] for i in n.inputs))
             else:  # a value of the step forward: it is read
-                inside[n] = hole(n.name or "r", n)
+                inside[n] = hole(n.name or "r", n, scope=n.scope)
                 read[inside[n]] = self.kept(n)
-        totals = [hole(f"Σ{h.name}", h) for h in rests]
-        after = [*(inside[n] for n in new), *(t + inside[r] for t, r in zip(totals, rests.values(), strict=True))]
-        named = [inside[n] for n in order if n.name and n.inputs and n not in self.body.number]
+        totals = [hole(f"Σ{h.name}", h, scope=h.scope) for h in rests]
+        added = [(t + inside[r]).named(t.name, t.scope) for t, r in zip(totals, rests.values(), strict=True)]
+        after = [*(inside[n] for n in new), *added]
+        named = [*added, *(inside[n] for n in order if n.name and n.inputs and n not in self.body.number)]
         results = tuple(dict.fromkeys([*(inside[n] for n in kept if n in own), *named]))
         backwards = not self.body.backwards
         made = Body((*self.states, *totals), tuple(read), tuple(constants), tuple(after), results, backwards)
-        fixed = {c: self.node.inputs[len(self.body.holes) - len(self.body.constants) + k] for k, c in enumerate(self.body.constants)}
+        fixed = dict(zip(self.body.constants, self.body.fixed(self.node.inputs), strict=True))
         operands = (*initial, *(zeros_like(t) for t in totals), *read.values(), *(fixed[c] for c in constants))
         length = self.node.attrs["length"]
         finals = results_of(made, operands, length, [(FINAL, i) for i in range(len(after))])
@@ -234,7 +238,8 @@ def _total(parts: _Sum, every: Mapping[Node, Node], constants: Sequence[Node], r
 def push_loop(moving: Sequence[Node | None], node: Node) -> Node | None:
     """How a loop's result moves: the tangents of the state are carried beside it."""
     body: Body = node.attrs["body"]
-    ways = {h: hole(f"{h.name}'", h) for h in body.holes if h in _moved(body, [h for h, t in zip(body.holes, moving, strict=True) if t is not None])}
+    moved = _moved(body, [h for h, t in zip(body.holes, moving, strict=True) if t is not None])
+    ways = {h: hole(f"{h.name}'", h, scope=h.scope) for h in body.holes if h in moved}
     active = depends_on(body.nodes, ways)
     at = [n for n in body.nodes if n in active and is_float(n.dtype)]
     if asked(node) not in active or not is_float(node.dtype):

@@ -21,7 +21,6 @@ from chainrule.graph.op import Constant, Elementwise, General, Linear, ThroughBo
 from chainrule.ops import broadcast_to, cast, constant
 from chainrule.ops.shaping import sum_to
 
-
 NO_NAMES: Mapping[Node, str] = MappingProxyType({})
 THROUGH_BODY: dict[str, Callable[..., Any]] = {}
 """How derivatives go through a body that is repeated, ``"reverse"`` and ``"forward"``: entered by ``loops.py``."""
@@ -112,7 +111,9 @@ def sweep(seeds: Mapping[Node, Node], wrt: Iterable[Node], names: Mapping[Node, 
                 back = THROUGH_BODY["reverse"](upstreams, places)
             one = next(iter(upstreams))
             for k, downstream in back.items():
-                backward.edges.append(_edge(incoming, one, k, upstreams[one], None, downstream, tuple(upstreams.items())))
+                backward.edges.append(
+                    _edge(incoming, one, k, upstreams[one], None, downstream, tuple(upstreams.items()))
+                )
     return backward
 
 

@@ -194,7 +194,7 @@ def _settings(xp: Any, node: Node, kinds: Kinds, sizes: Mapping[str, int]) -> di
 
 
 def runner(xp: Any, kinds: Kinds, sizes: Mapping[str, int], outputs: Sequence[Node]) -> Callable[..., list[Any]]:
-    """A function from the numbers fed, pairs of node and array, to those of the outputs: it runs a body step by step."""
+    """A function from the numbers fed, pairs of node and array, to those of the outputs: one step of a body."""
     program = Program(outputs)
 
     def run(fed: Iterable[tuple[Node, Any]]) -> list[Any]:

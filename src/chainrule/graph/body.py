@@ -17,7 +17,7 @@ import numpy as np
 from chainrule.graph.node import Node, ancestors
 
 FINAL, EVERY = "final", "every"
-"""What is asked of a body: a state after the last step, or a quantity at every step, side by side along a first axis."""
+"""What is asked of a body: a state after the last step, or a quantity at every step, stacked along a first axis."""
 Result = tuple[str, int]
 """``("final", i)`` for state i, ``("every", j)`` for node j of the body."""
 
@@ -124,22 +124,38 @@ def asked(node: Node) -> Node:
     """The quantity of the body that the node gives: the state after the step, or that of every step."""
     body: Body = node.attrs["body"]
     kind, place = node.attrs["result"]
-    return body.new[place] if kind == FINAL else body.nodes[place]
+    node: Node = body.new[place] if kind == FINAL else body.nodes[place]
+    return node
 
 
 def over_time(node: Node) -> bool:
     """Whether the node's first axis is the steps of a loop."""
-    return has_body(node) and node.attrs["result"][0] == EVERY
+    return has_body(node) and bool(node.attrs["result"][0] == EVERY)
 
 
 def with_bodies(nodes: Iterable[Node]) -> list[Node]:
-    """The nodes, each body's nodes before those that repeat it, a body once."""
-    out: list[Node] = []
-    seen: set[Body] = set()
+    """The nodes, each body's nodes before those that repeat it; each once."""
+    out: dict[Node, None] = {}
+    seen: set[int] = set()
     for node in nodes:
-        if has_body(node) and node.attrs["body"] not in seen:
+        if has_body(node) and id(node.attrs["body"]) not in seen:
             body: Body = node.attrs["body"]
-            seen.add(body)
-            out += with_bodies(body.nodes)
-        out.append(node)
-    return out
+            seen.add(id(body))
+            out |= dict.fromkeys(with_bodies(body.nodes))
+        out[node] = None
+    return list(out)
+
+
+def time_moved(node: Node) -> bool:
+    """Whether a transpose puts the first axis, time, elsewhere and keeps the others in order, or puts it first."""
+    if node.op.name != "transpose":
+        return False
+    axes = node.attrs["axes"]
+    return bool(axes == (1, 0, *range(2, len(axes))))
+
+
+def at_a_time(sequence: Node) -> Node:
+    """What a sequence is without being turned so that time comes first."""
+    while time_moved(sequence) and sequence.name is None:
+        sequence = sequence.inputs[0]
+    return sequence

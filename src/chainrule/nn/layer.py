@@ -73,20 +73,20 @@ class Layer:
 
     def ready(self, x: Any) -> Node:
         """x as a float node, once the parameters for it are there."""
-        x = lift(x)
-        if not is_float(x.dtype):
-            x = cast(x, "float")
+        node = lift(x)
+        if not is_float(node.dtype):
+            node = cast(node, "float")
         if self._built is None:
-            self.build(x)
-            self._built = x.shape[-1:]
-        elif self._parameters and x.shape[-1:] != self._built:
+            self.build(node)
+            self._built = node.shape[-1:]
+        elif self._parameters and node.shape[-1:] != self._built:
             raise ShapeError(
                 f"the layer {self!r} has been called with another width before",
-                given=show(x.shape),
+                given=show(node.shape),
                 expected=f"{self._built[0]} in the last axis",
                 hint="make a second layer, or call it with the same width to share its weights",
             )
-        return x
+        return node
 
     def width_of(self, x: Node) -> int:
         """The size of the last axis, which has to be a number."""

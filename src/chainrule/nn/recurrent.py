@@ -20,7 +20,6 @@ from chainrule.nn.initializers import initializer
 from chainrule.nn.layer import Layer, positive
 from chainrule.ops import (
     broadcast_to,
-    cast,
     concatenate,
     constant,
     cumsum,
@@ -162,7 +161,7 @@ class Recurrent(Layer):
             sequences["cut"] = _cuts(times, self.truncate, backwards)
 
         def step(state: States, read: States) -> tuple[States, Node]:
-            before = tuple(state.values())
+            before = tuple(state[s] for s in self.states)
             if "cut" in read:
                 before = tuple(where(read["cut"], stop_gradient(s), s) for s in before)
 
@@ -171,11 +170,12 @@ class Recurrent(Layer):
 
             after = self.step(read["x"], *before, hold=hold)
             new = dict(zip(self.states, after, strict=True))
-            return new, new["h"]
+            return {s: new[s] for s in state}, new["h"]
 
-        final, every = loop(step, self._initial(initial_state, m), sequences, reverse=backwards)
+        initial = dict(reversed(self._initial(initial_state, m).items()))  # c before h, which is made of it
+        final, every = loop(step, initial, sequences, reverse=backwards)
         output = transpose(every, (1, 0, 2)) if self.return_sequences else final["h"]
-        return output, tuple(final.values())
+        return output, tuple(final[s] for s in self.states)
 
     def _initial(self, given: Any, m: Size) -> States:
         shape = (m, self.units)
@@ -191,9 +191,10 @@ class Recurrent(Layer):
         return dict(zip(self.states, nodes, strict=True))
 
     def __repr__(self) -> str:
-        sequences = ", return_sequences=True" if self.return_sequences else ""
-        usual = activation_name(self.activation) == "tanh"
-        return f"{type(self).__name__}({self.units}{'' if usual else f', {activation_name(self.activation)!r}'}{sequences})"
+        name = activation_name(self.activation)
+        settings = [str(self.units), *([repr(name)] if name != "tanh" else [])]
+        settings += ["return_sequences=True"] if self.return_sequences else []
+        return f"{type(self).__name__}({', '.join(settings)})"
 
 
 def _mask(mask: Any, lengths: Any, m: Size, times: Size) -> Node:
@@ -411,7 +412,8 @@ class Bidirectional(Layer):
         if initial_state is not None:
             half = len(ways[0].states)
             starts = tuple(initial_state[:half]), tuple(initial_state[half:])
-        outputs, finals = [], []
+        outputs: list[Node] = []
+        finals: list[Node] = []
         for way, start, turned in zip(ways, starts, (False, True), strict=True):
             node = way.ready(x)
             with inside(way.scope):

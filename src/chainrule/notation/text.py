@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
+from chainrule.graph.body import Body, asked, at_a_time, has_body, over_time, with_bodies
 from chainrule.graph.node import Node, Scope, ancestors
 from chainrule.graph.op import ATOM, Piece
 
@@ -65,26 +66,34 @@ class Symbol:
         base: the name itself.
         layer: the number of the layer it belongs to, or the layer's own name, or "".
         rank: tells apart two quantities that would otherwise have one name.
+        time: of what is repeated over time the step that is meant: ``t``, ``t−1``, ``T``.
+        tex: the base in LaTeX, where it is a formula and not a name.
     """
 
     base: str
     layer: str = ""
     rank: int = 1
+    time: str = ""
+    tex: str = ""
 
     @property
     def text(self) -> str:
         """``dW1``."""
         layer = self.layer if self.layer.isdigit() or not self.layer else f"_{self.layer}"
         again = f".{self.rank}" if self.rank > 1 else ""
-        return self.base + layer + again
+        return self.base + layer + again + subscript(self.time)
 
     @property
     def latex(self) -> str:
         """``dW^{[1]}``: the layer in brackets, as in the course."""
+        time = self.time.replace("−", "-")
+        if self.tex:
+            return f"\\left({self.tex}\\right)_{{{time}}}" if time else self.tex
         word, _, rest = self.base.partition("_")
         stem = word.rstrip("0123456789")
         digits, word = (word[len(stem) :], stem) if stem else ("", word)
         d, word = ("d", word[1:]) if len(word) == 2 and word[0] == "d" else ("", word)
+        d, word = (r"\delta ", word[1:]) if len(word) == 2 and word[0] == "δ" else (d, word)
         if word in _LETTERS.values():
             out = f"\\{word}"
         elif word in _LETTERS:
@@ -101,7 +110,9 @@ class Symbol:
         subscript = rest.replace("_", " ").translate(_ESCAPED)
         below = ", ".join(x for x in (digits, subscript, f"({self.rank})" if self.rank > 1 else "") if x)
         if below:
-            out += f"_{{{below}}}" if len(below) == 1 or below.isdigit() else f"_{{\\mathrm{{{below}}}}}"
+            below = below if len(below) == 1 or below.isdigit() else f"\\mathrm{{{below}}}"
+        if below or time:
+            out += f"_{{{','.join(x for x in (below, time) if x)}}}"
         if self.layer:
             number = self.layer if self.layer.isdigit() else f"\\mathrm{{{self.layer.translate(_ESCAPED)}}}"
             return f"{{{d}{out}^{{[{number}]}}}}"  # braces, so that a power or a transpose can follow
@@ -127,28 +138,92 @@ def unique_names(
         same: leads from a node to another whose symbol it shares, because it is the same quantity in another form.
         derivatives: leads from a derivative to what it is by, whose number and rank it takes.
     """
-    nodes, same, derivatives = list(nodes), same or {}, derivatives or {}
-    order = _layer_numbers(nodes)
+    nodes, same, derivatives = with_bodies(nodes), same or {}, derivatives or {}
+    first: dict[int, Node] = {}
+    for n in nodes:
+        if has_body(n):
+            first.setdefault(id(n.attrs["body"]), n)
+    loops, holes = first.values(), dict[Node, Node]()
+    for loop in loops:
+        holes = dict(zip(loop.attrs["body"].holes, loop.inputs, strict=True)) | holes
+    repeated = {n for loop in loops for n in loop.attrs["body"].nodes}
+    order = _layer_numbers(nodes, holes)
     ranks: dict[tuple[str, str], int] = {}
     taken: set[str] = set()
     out: Names = {}
-    for node in sorted((n for n in nodes if n.name and n not in same), key=lambda n: n in derivatives):
+    called = [n for n in nodes if n.name and n not in same and n not in holes]
+    for node in sorted(called, key=lambda n: n in derivatives):
         layer = order[node.scope] if node.scope is not None and node.op.name != "constant" else ""
         key = str(node.name), layer
         of = out.get(derivatives.get(node, node))
-        free = (Symbol(*key, rank) for rank in count(of.rank if of else ranks.get(key, 0) + 1))
+        time = "t" if node in repeated else ""
+        free = (Symbol(*key, rank, time) for rank in count(of.rank if of else ranks.get(key, 0) + 1))
         out[node] = next(symbol for symbol in free if symbol.text not in taken)  # a Z1 of the user's own is taken too
         ranks[key] = out[node].rank
         taken.add(out[node].text)
-    return out | {node: out[other] for node, other in same.items()}
+    out |= {node: out[other] for node, other in same.items()}
+    for loop in loops:
+        out |= {n: s for n, s in _of_loop(loop, out, order).items() if n not in out}
+    for node in nodes:
+        if has_body(node) and node not in out:
+            out[node] = _of_result(node, out)
+    return out
 
 
-def _layer_numbers(nodes: Sequence[Node]) -> dict[Scope, str]:
+def _of_loop(loop: Node, names: Names, layers: Mapping[Scope, str]) -> Names:
+    """The symbols of a body's holes: the state of the step before, the slices at time t, what is the same always."""
+    body: Body = loop.attrs["body"]
+    out: Names = {}
+    for h, after in zip(body.states, body.new, strict=True):
+        now = names.get(after) or Symbol(str(h.name), layers.get(h.scope, "") if h.scope else "")
+        out[h] = replace(now, time="t+1" if body.backwards else "t−1")
+    for h, sequence in zip(body.slices, body.sequences(loop.inputs), strict=True):
+        source = at_a_time(sequence)
+        if has_body(source):
+            out[h] = _of_result(source, names | out)
+        elif source in names:
+            out[h] = replace(names[source], time="t")
+        else:
+            out[h] = Symbol(str(h.name), layers.get(h.scope, "") if h.scope else "", time="t")
+    for h, fixed in zip(body.constants, body.fixed(loop.inputs), strict=True):
+        out[h] = names[fixed] if fixed in names else _phrase(fixed, names)
+    return out
+
+
+def _of_result(node: Node, names: Names) -> Symbol:
+    """A loop's result is called as the quantity of the body that it is, at the last step or at step t."""
+    quantity = asked(node)
+    if over_time(node):
+        return names[quantity] if quantity in names else _phrase(quantity, names | _of_loop(node, names, {}))
+    at = "1" if node.attrs["body"].backwards else "T"
+    return replace(names.get(quantity, Symbol(quantity.name or "y")), time=at)
+
+
+def _phrase(node: Node, names: Names) -> Symbol:
+    """A short formula in the place of a name."""
+    known = {n: s for n, s in names.items() if n is not node}
+    (text,), _ = write([node], names=known)
+    (tex,), _ = write([node], latex=True, names=known)
+    return Symbol(f"({text})" if " " in text else text, tex=f"\\left({tex}\\right)" if " " in text else tex)
+
+
+_SUBSCRIPTS = {"": "", "t": "ₜ", "t−1": "ₜ₋₁", "t+1": "ₜ₊₁", "0": "₀", "1": "₁"}
+
+
+def subscript(time: str) -> str:
+    """A step as it stands below a name: ₜ, ₜ₋₁, _T."""
+    return _SUBSCRIPTS.get(time, f"_{time}" if len(time) < 2 else f"_{{{time}}}")
+
+
+def _layer_numbers(nodes: Sequence[Node], holes: Mapping[Node, Node]) -> dict[Scope, str]:
     """Layers in the order of the computation: the one whose first result lies deepest comes last."""
     depth: dict[Node, int] = {}
     first: dict[Scope, int] = {}
     for node in nodes:
-        depth[node] = 1 + max((depth.get(i, 0) for i in node.inputs), default=-1)
+        operands = (holes[node],) if node in holes else node.inputs
+        if has_body(node):
+            operands = (*operands, *node.attrs["body"].new)
+        depth[node] = 1 + max((depth.get(i, 0) for i in operands), default=-1)
         if node.scope is not None and node.inputs and node.name:
             first[node.scope] = min(first.get(node.scope, depth[node]), depth[node])
         elif node.scope is not None:
@@ -182,7 +257,7 @@ def write(
     free = (symbol for symbol in map(Symbol, (f"t{k}" for k in count(1))) if symbol.text not in taken)
     for node in order:
         root = node in roots
-        if node in names and not (root and node.inputs):
+        if node in names and (not (root and node.inputs) or (has_body(node) and node.name is None)):
             pieces[node] = Piece(names[node].written(latex), ATOM)
             continue
         piece = node.op.write(node, [pieces[i] for i in node.inputs], latex)
@@ -194,9 +269,20 @@ def write(
     return [pieces[r].text for r in roots], definitions
 
 
+def steps(nodes: Iterable[Node], names: Names) -> list[Node]:
+    """The named quantities of the bodies that are repeated among these nodes, in the order of the computation."""
+    inner = set(with_bodies(nodes)) - set(nodes)
+    return [n for n in with_bodies(nodes) if n in inner and n.name and n.inputs and n in names]
+
+
 def text(node: Node) -> str:
-    """The formula of a node, with shared parts below it."""
-    (formula,), shared = write([node])
+    """The formula of a node, with shared parts below it, and with the step of what is repeated."""
+    order = ancestors(node)
+    names = unique_names(order)
+    (formula,), shared = write([node], names=names)
+    for n in steps(order, names):
+        (part,), more = write([n], names=names)
+        shared += [(names[n].text, part), *more]
     if not shared:
         return formula
     width = max(columns(name) for name, _ in shared)
@@ -205,7 +291,12 @@ def text(node: Node) -> str:
 
 def latex(node: Node) -> str:
     """The formula of a node in LaTeX, with shared parts below it."""
-    (formula,), shared = write([node], latex=True)
+    order = ancestors(node)
+    names = unique_names(order)
+    (formula,), shared = write([node], latex=True, names=names)
+    for n in steps(order, names):
+        (part,), more = write([n], latex=True, names=names)
+        shared += [(names[n].latex, part), *more]
     if not shared:
         return formula
     rows = [formula, *(f"\\text{{where }} {name} = {part}" for name, part in shared)]

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigurationError, ShapeError
+from chainrule.graph.body import at_a_time, over_time, time_moved
 from chainrule.graph.dim import Shape, Size, product
 from chainrule.graph.node import Node
 from chainrule.graph.op import (
     ABSENT,
+    ATOM,
     CALL,
     MATMUL,
+    MULTIPLY,
     NOWHERE,
     Case,
     Linear,
@@ -94,8 +97,32 @@ def as_product(spec: str) -> tuple[bool, bool, bool] | None:
 
 
 def _write(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    return _write_over_time(node, args, latex) or _write_spec(node, node.attrs["spec"], args, latex)
+
+
+def _write_over_time(node: Node, args: Sequence[Piece], latex: bool) -> Piece | None:
+    """A product at every step t of a loop, or summed up over the steps: Σₜ xₜᵀ dzₜ."""
     operands, out = parse(node.attrs["spec"])
-    known = as_product(node.attrs["spec"])
+    stacked = [over_time(at_a_time(n)) for n in node.inputs]
+    times = {w[time_moved(n)] for w, n, s in zip(operands, node.inputs, stacked, strict=True) if s}
+    if len(times) != 1 or len(operands) != 2:
+        return None
+    (time,) = times
+    pieces = [
+        Piece(a.at_least(ATOM, latex) + ("_t" if latex else "ₜ"), ATOM) if time in w and not s else a
+        for a, w, s in zip(args, operands, stacked, strict=True)
+    ]
+    spec = ",".join(w.replace(time, "") for w in operands) + "->" + out.replace(time, "")
+    product = _write_spec(node, spec, pieces, latex)
+    if time in out:
+        return product
+    inner = product.at_least(MULTIPLY, latex)
+    return Piece(f"\\sum_t {inner}" if latex else f"Σₜ {inner}", MULTIPLY, open=True)
+
+
+def _write_spec(node: Node, spec: str, args: Sequence[Piece], latex: bool) -> Piece:
+    operands, out = parse(spec)
+    known = as_product(spec)
     top = r"^{\top}" if latex else "ᵀ"
     if known is not None:
         left_t, right_t, swapped = known
@@ -113,10 +140,25 @@ def _write(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
         left = args[0].at_least(CALL, latex) + top if batched[0] else args[0].at_least(MATMUL, latex)
         right = args[1].at_least(CALL, latex) + top if batched[1] else args[1].at_least(MATMUL + 1, latex)
         return Piece(f"{left} {right}", MATMUL)
+    rows = _rows(operands, out)
+    if rows is not None:
+        right = args[1].at_least(CALL, latex) + top if rows else args[1].at_least(MATMUL + 1, latex)
+        return Piece(f"{args[0].at_least(MATMUL, latex)} {right}", MATMUL)
     inner = ", ".join(p.text for p in args)
     if latex:
         return Piece(f"\\operatorname{{einsum}}_{{{','.join(operands)} \\to {out}}}\\left({inner}\\right)", CALL)
-    return Piece(f"einsum[{node.attrs['spec'].replace('->', '→')}]({inner})", CALL)
+    return Piece(f"einsum[{spec.replace('->', '→')}]({inner})", CALL)
+
+
+def _rows(operands: list[str], out: str) -> bool | None:
+    """Of rows along several axes times one matrix, A B or A Bᵀ: whether the matrix is transposed."""
+    if len(operands) != 2 or len(operands[1]) != 2 or len(operands[0]) < 3:
+        return None
+    lead, last = operands[0][:-1], operands[0][-1]
+    matrix = operands[1]
+    if matrix[0] == last and out == lead + matrix[1]:
+        return False
+    return True if matrix[1] == last and out == lead + matrix[0] else None
 
 
 def _batched(operands: list[str], out: str) -> tuple[bool, bool] | None:

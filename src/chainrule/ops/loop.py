@@ -13,7 +13,7 @@ from chainrule.errors import ConfigurationError, GraphError, ShapeError
 from chainrule.graph.body import EVERY, FINAL, Body, Result, asked
 from chainrule.graph.dim import Shape, Size, as_size, broadcast, show
 from chainrule.graph.graph import LEAVES, depends_on
-from chainrule.graph.node import Node, ancestors
+from chainrule.graph.node import Node, Scope, ancestors
 from chainrule.graph.op import ABSENT, ATOM, Op, Piece, ThroughBody, declare, is_float, lift, misfit, vocabulary
 from chainrule.ops.casting import cast
 from chainrule.ops.leaves import INPUT
@@ -22,10 +22,11 @@ from chainrule.ops.shaping import broadcast_to
 Nodes = Mapping[str, Any] | Sequence[Any] | Node | float
 
 
-def hole(name: str, like: Node, shape: Shape | None = None) -> Node:
+def hole(name: str, like: Node, shape: Shape | None = None, scope: Scope | None = None) -> Node:
     """A leaf of a body that stands for a node, or for a part of it in another shape."""
     shape = like.shape if shape is None else shape
-    return Node(INPUT, (), {"shape": shape, "dtype": like.dtype, "distribution": False}, shape, like.dtype, name)
+    attrs = {"shape": shape, "dtype": like.dtype, "distribution": False}
+    return Node(INPUT, (), attrs, shape, like.dtype, name, scope)
 
 
 def _shape(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
@@ -49,7 +50,8 @@ def _shape(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
 def _dtype(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> str:
     body: Body = attrs["body"]
     kind, place = attrs["result"]
-    return body.new[place].dtype if kind == FINAL else body.nodes[place].dtype
+    node: Node = body.new[place] if kind == FINAL else body.nodes[place]
+    return node.dtype
 
 
 def _results(
@@ -73,9 +75,11 @@ def _write(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     """A state after the last step as h_T; a quantity of every step as what it is at step t."""
     name = asked(node).name or "·"
     if node.attrs["result"][0] == EVERY:
-        return Piece(f"{name}_t", ATOM)
-    at = "1" if node.attrs["body"].backwards else "T"
-    return Piece(f"{{{name}}}_{{{at}}}" if latex else f"{name}_{at}", ATOM)
+        return Piece(f"{{{name}}}_t" if latex else f"{name}ₜ", ATOM)
+    backwards = node.attrs["body"].backwards
+    if latex:
+        return Piece(f"{{{name}}}_{1 if backwards else 'T'}", ATOM)
+    return Piece(name + ("₁" if backwards else "_T"), ATOM)
 
 
 LOOP = declare(
@@ -202,11 +206,13 @@ def _traced(step: Callable[..., Any], state: Any, sequences: Any, reverse: bool)
     outside = [n for n in edge if n not in moving and n in needs_numbers]
     constants = [hole(n.name or f"c{k}", n) for k, n in enumerate(outside, 1)]
     new: dict[Node, Node] = dict(zip(outside, constants, strict=True))
+    called = {n: leaf.name for n, leaf in reversed([*zip(after, states, strict=True)]) if n.inputs and n.name is None}
     for n in ancestors(*roots, stop=new.__contains__):
         if n not in new:
             new[n] = n.rebuilt(tuple(new[i] for i in n.inputs))
+            new[n] = new[n].named(called[n]) if n in called else new[n]
     holes = {*states, *slices}
-    named = [new[n] for n in order if n in moving and n.name and n not in holes]
+    named = [new[n] for n in order if n in moving and new[n].name and n not in holes]
     results = tuple(dict.fromkeys([*(new[n] for n in outputs), *named]))
     body = Body(states, slices, tuple(constants), tuple(new[n] for n in after), results, bool(reverse))
     return body, {"nodes": [new[n] for n in outputs], "given": made[1], "closure": outside}

@@ -9,6 +9,7 @@ import numpy as np
 import scipy
 
 from chainrule.errors import ShapeError
+from chainrule.graph.body import over_time
 from chainrule.graph.dim import Dim, Shape, Size, product, show
 from chainrule.graph.node import Node
 from chainrule.graph.op import (
@@ -82,18 +83,23 @@ def _as_float(inputs: Sequence[Node]) -> tuple[Node, ...]:
 def _write_reduction(text: str, latex: str) -> Writer:
     def write(node: Node, args: Sequence[Piece], in_latex: bool) -> Piece:
         shape, axes = node.inputs[0].shape, set(node.attrs["axes"])
+        front = ""
+        if over_time(node.inputs[0]) and text == "Σ" and 0 in axes:  # the first axis is the steps of a loop
+            shape, axes, front = shape[1:], {a - 1 for a in axes if a}, "\\sum_t " if in_latex else "Σₜ "
         examples = {i for i, s in enumerate(shape) if isinstance(s, Dim)}
         # A sum over all that is there, or over the examples, needs no index; any other names its axes.
         every = axes == examples or axes >= {i for i, s in enumerate(shape) if s != 1}
         index = "" if every else ",".join(str(a) for a in sorted(axes))
         inner = args[0].at_least(MULTIPLY, in_latex)
+        if front and not axes:
+            return Piece(front + inner, MULTIPLY, open=True)
         if in_latex:
             if axes == examples and len(axes) == 1:
                 index = f"i=1}}^{{{shape[axes.copy().pop()]}"
-            return Piece(f"{latex}{f'_{{{index}}}' if index else ''} {inner}", MULTIPLY, open=True)
+            return Piece(f"{front}{latex}{f'_{{{index}}}' if index else ''} {inner}", MULTIPLY, open=True)
         subscript = index.translate(str.maketrans("0123456789,", "₀₁₂₃₄₅₆₇₈₉ˏ"))
         if text == "Σ":
-            return Piece(f"Σ{subscript} {inner}", MULTIPLY, open=True)
+            return Piece(f"{front}Σ{subscript} {inner}", MULTIPLY, open=True)
         return Piece(f"{text}{subscript}({args[0].text})", CALL)
 
     return write

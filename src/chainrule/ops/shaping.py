@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.body import at_a_time, over_time, time_moved
 from chainrule.graph.dim import Dim, Shape, Size, as_shape, broadcast, product, quotient, show
 from chainrule.graph.node import VOCABULARY, Node, user_line
 from chainrule.graph.op import (
@@ -83,6 +84,8 @@ def _mover(
 
 
 def _write_transpose(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    if time_moved(node) and over_time(at_a_time(node)):  # what is written is a step of it
+        return args[0]
     if node.attrs["axes"] == tuple(reversed(range(node.ndim))):
         return Piece(args[0].at_least(CALL, latex) + (r"^{\top}" if latex else "ᵀ"), POWER)
     axes = ", ".join(str(a) for a in node.attrs["axes"])

@@ -175,16 +175,18 @@ class Rewriter:
     def _body(self, body: Body) -> Body:
         roots = (*body.new, *body.results)
         new = self._with_names(roots, [self.normal_form(n) for n in roots])
+        for n in ancestors(*new):  # names have made new nodes of some
+            self.normal[n] = n
+            self.interned[structure(n)] = n
         after, results = new[: len(body.new)], tuple(dict.fromkeys(new[len(body.new) :]))
         used = {*after, *results, *(i for n in ancestors(*new) for i in n.inputs)}
-        made = replace(
+        return replace(
             body,
             slices=tuple(h for h in body.slices if h in used),
             constants=tuple(h for h in body.constants if h in used),
             new=after,
             results=results,
         )
-        return body if made == body else made
 
     def _intern(self, node: Node) -> Node:
         return self.interned.setdefault(structure(node), node)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from chainrule.errors import GraphError
+from chainrule.graph.body import Body, at_a_time, has_body, over_time, with_bodies
+from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Scope, ancestors, describe
-from chainrule.notation import Line, Names, Section, Sheet, Symbol, line, section
+from chainrule.notation import Line, Names, Section, Sheet, Symbol, line
 from chainrule.ops import input as input_
-from chainrule.ops import mark
+from chainrule.ops import mark, transpose
+from chainrule.ops.contractions import EINSUM, parse
 from chainrule.ops.leaves import number_text
 from chainrule.rewrite import Rewriter, in_phase
 from chainrule.train.naming import derivative_names, named_gradients, names_as_written
@@ -49,16 +53,15 @@ def formulas(cost: Node, wrt: Sequence[Node] | None = None, *, columns: bool = F
         raise GraphError("there is nothing to differentiate by", given="no parameter and no input in the formula")
     derivation = derive(cost, by, derivative_names(graph, by))
     gradients = {n: _under_its_name(g, n) for n, g in named_gradients(by, derivation).items()}
-    forward = [n for n in graph if n.name and n.inputs and n is not cost]
-    derived = {*gradients.values(), *derivation.named}
-    backward = [n for n in ancestors(*gradients.values()) if n in derived and n.inputs]
+    forward = [n for n in with_bodies(graph) if n.name and n.inputs and n is not cost]
+    backward = _derived(gradients.values(), {*gradients.values(), *derivation.named}, [derivation.output])
     names = names_as_written(ancestors(cost, *gradients.values()), derivation.forms, derivation.named)
     names.setdefault(cost, Symbol("J"))
     return Sheet(
         [
-            section("Forward", forward, names, columns),
+            Section("Forward", _lines(forward, graph, names, columns)),
             Section("Cost", [_cost_line(cost, names, columns)]),
-            section("Backward", _last_first(forward, backward), names, columns),
+            Section("Backward", _lines(_last_first(forward, backward), ancestors(*gradients.values()), names, columns)),
         ]
     )
 
@@ -72,7 +75,7 @@ def step_formulas(step: StepGraph, *, columns: bool = False) -> Sheet:
     names = dict(step.names)
     cost = step.written_cost
     whole = ancestors(*step.training.outputs, cost)
-    forward = [n for n in whole if n.name and n.inputs and n is not cost]
+    forward = [n for n in with_bodies(whole) if n.name and n.inputs and n is not cost]
     for k, output in enumerate(step.training.outputs):
         if output not in forward and output.inputs and output is not cost:
             names[output] = Symbol("ŷ" if len(step.training.outputs) == 1 else f"ŷ{k + 1}")
@@ -81,10 +84,12 @@ def step_formulas(step: StepGraph, *, columns: bool = False) -> Sheet:
     names[cost] = names[step.cost] = Symbol(title)
     states = {new: names[state] for state, new in step.carried.items()}
     handed_on = [line(new, names, symbol=s, arrow=True, columns=columns) for s, new in step.carried.items()]
+    gradients = step.gradients.values()
+    backward = _last_first(forward, _derived(gradients, set(step.derived), [step.cost]))
     sections = [
-        section("Forward", forward, names, columns),
+        Section("Forward", _lines(forward, whole, names, columns)),
         Section("Cost", [_cost_line(cost, names, columns)]),
-        section("Backward", _last_first(forward, list(step.derived)), names, columns),
+        Section("Backward", _lines(backward, ancestors(*gradients), names, columns)),
         *_update(step, names | states, columns),
         Section("Handed on to the next step", handed_on),
     ]
@@ -134,6 +139,69 @@ def _cost_line(cost: Node, names: Names, columns: bool) -> Line:
     return line(tidy, symbols, symbol=cost, columns=columns)
 
 
+def _derived(gradients: Iterable[Node], named: set[Node], forward: Sequence[Node]) -> list[Node]:
+    """The named derivatives, and those within a step of what is repeated backwards in time."""
+    order = ancestors(*gradients)
+    known = {id(n.attrs["body"]) for n in with_bodies(ancestors(*forward)) if has_body(n)}
+    loops = [n for n in order if has_body(n) and id(n.attrs["body"]) not in known]
+    steps = {n for loop in loops for n in loop.attrs["body"].named}
+    return [n for n in with_bodies(order) if (n in named or n in steps) and n.inputs]
+
+
+def _lines(shown: Sequence[Node], nodes: Iterable[Node], names: Names, columns: bool) -> list[Line]:
+    """A line for each quantity; before those of a repeated step, what its state starts from and what it reads."""
+    loops = {id(n.attrs["body"]): n for n in reversed(with_bodies(nodes)) if has_body(n)}.values()
+    first: dict[Node, list[Line]] = {}
+    for loop in loops:
+        body: Body = loop.attrs["body"]
+        within = next((n for n in shown if n in body.named), None)
+        if within is not None:
+            first[within] = [*_starts(loop, names, columns), *_read(loop, names)]
+    return [x for n in shown for x in (*first.get(n, ()), line(n, names, columns=columns))]
+
+
+def _starts(loop: Node, names: Names, columns: bool) -> list[Line]:
+    """What the state starts from, where that is not zero."""
+    body: Body = loop.attrs["body"]
+    time = "T+1" if body.backwards else "0"
+    out = []
+    for h, start in zip(body.states, body.initial(loop.inputs), strict=True):
+        inner = start.inputs[0] if start.op.name == "broadcast_to" else start
+        if inner.op.name != "constant" or inner.name or inner.attrs["value"].any():
+            shown = mark(start)
+            out.append(line(shown, names | {shown: replace(names[h], time=time)}, columns=columns))
+    return out
+
+
+def _read(loop: Node, names: Names) -> list[Line]:
+    """What a step reads of a sequence that has no name: its part at time t."""
+    body: Body = loop.attrs["body"]
+    out = []
+    for h, sequence in zip(body.slices, body.sequences(loop.inputs), strict=True):
+        source = at_a_time(sequence)
+        if source.inputs and source not in names and not over_time(source):
+            shown = mark(_examples_first(sequence))
+            of_all = line(shown, names | {shown: names[h]})
+            text, latex = (part.split("= ", 1) for part in (of_all.text, of_all.latex))
+            shape = show(h.shape) if h.shape else ""
+            out.append(
+                Line(f"{text[0]}= ({text[1]})ₜ", f"{latex[0]}= \\left({latex[1]}\\right)_t", shape, False, of_all.notes)
+            )
+    return out
+
+
+def _examples_first(sequence: Node) -> Node:
+    """A sequence (T, m, …) as (m, T, …), as what it is made of is written."""
+    if sequence.ndim < 2:
+        return sequence
+    if sequence.op.name == "multiply" and sequence.inputs[0].shape == ():
+        return sequence.inputs[0] * _examples_first(sequence.inputs[1])
+    if sequence.op.name == "einsum":
+        operands, result = parse(sequence.attrs["spec"])
+        return EINSUM(*sequence.inputs, spec=",".join(operands) + f"->{result[1]}{result[0]}{result[2:]}")
+    return transpose(sequence, (1, 0, *range(2, sequence.ndim)))
+
+
 def _under_its_name(gradient: Node, by: Node) -> Node:
     """The gradient called dW, also where it is a quantity that has a name of its own, or a number."""
     if gradient.name == f"d{by.name}":
@@ -146,7 +214,7 @@ def _last_first(forward: Iterable[Node], backward: Sequence[Node]) -> list[Node]
     ranks: dict[Scope | None, int] = {scope: i for i, scope in enumerate(dict.fromkeys(n.scope for n in forward))}
     order = {n: i for i, n in enumerate(backward)}
     waiting = sorted(backward, key=lambda n: (-ranks.get(n.scope, -1), order[n]))
-    needs = {n: {i for i in ancestors(*n.inputs) if i in order} for n in waiting}
+    needs = {n: {i for i in with_bodies(ancestors(*n.inputs)) if i in order} for n in waiting}
     out: list[Node] = []
     while waiting:  # nothing is used before its line
         out.append(next(n for n in waiting if needs[n] <= set(out)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from chainrule.graph.body import with_bodies
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Origin, deriving
 from chainrule.notation import Names, unique_names
@@ -40,7 +41,7 @@ def names_as_written(nodes: Iterable[Node], forms: Mapping[Node, Node], named: M
         forms: the final form of a quantity, which is called as the quantity itself.
         named: what a derivative is by: with Z2.2 it is dZ2.2.
     """
-    nodes = list(nodes)
+    nodes = with_bodies(nodes)
     written: dict[Node, Node] = {}
     for node in nodes:
         if node.name and forms.get(node, node) is not node:
