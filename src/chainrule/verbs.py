@@ -21,7 +21,7 @@ from chainrule.graph.graph import LEAVES, Graph
 from chainrule.graph.node import Node, Scope, ancestors, deriving, describe
 from chainrule.notation import unique_names
 from chainrule.ops import constant, mark, size
-from chainrule.rewrite import Rewriter, Rewriting, in_phase, rewrite
+from chainrule.rewrite import Rewriter, Rewriting, fast, in_phase, rewrite
 
 if TYPE_CHECKING:
     from chainrule.engine.xla import Compiled
@@ -322,7 +322,8 @@ def compile(outputs: Node | Sequence[Node], *, dtype: Any = None) -> Compiled:
     """
     from chainrule.engine.xla import compile_nodes
 
-    return compile_nodes(rewrite(as_nodes(outputs, "an output")).outputs, dtype, isinstance(outputs, Node))
+    stable = rewrite(as_nodes(outputs, "an output")).outputs
+    return compile_nodes(fast(stable).outputs, dtype, isinstance(outputs, Node))
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,8 @@ def asked(node: Node) -> Node:
     """The quantity of the body that the node gives: the state after the step, or that of every step."""
     body: Body = node.attrs["body"]
     kind, place = node.attrs["result"]
-    node: Node = body.new[place] if kind == FINAL else body.nodes[place]
-    return node
+    quantity: Node = body.new[place] if kind == FINAL else body.nodes[place]
+    return quantity
 
 
 def over_time(node: Node) -> bool:

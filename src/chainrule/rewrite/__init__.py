@@ -4,6 +4,7 @@
 from chainrule.rewrite import stabilise  # isort: skip
 from chainrule.rewrite import simplify  # isort: skip
 from chainrule.rewrite import collect  # isort: skip
+from chainrule.rewrite.hoist import fast
 from chainrule.rewrite.phases import Phase, in_phase
 from chainrule.rewrite.rewriter import RULES, Rewriter, Rewriting, Rule, Step, rewrite
 
@@ -15,6 +16,7 @@ __all__ = [
     "Rule",
     "Step",
     "collect",
+    "fast",
     "in_phase",
     "rewrite",
     "simplify",

@@ -24,6 +24,7 @@ from chainrule.nn import LOSSES, Loss, Model, as_model, initial_value
 from chainrule.nn import loss as loss_by_name
 from chainrule.nn.metrics import metric
 from chainrule.optimize import optimizer as optimizer_by_name
+from chainrule.rewrite import fast
 from chainrule.train.facts import facts_of
 from chainrule.train.first_bad import BadNumber, first_bad, updated
 from chainrule.train.history import History
@@ -417,7 +418,11 @@ class Trainer:
         turns = []
         for s in self.steps:
             carry = {**s.update.parameters, **s.update.states, **s.carried, **(resting if s is step else {})}
-            turns.append(Turn(carry, (s.cost, *s.metrics.values()), self._watch.nodes if s is step else ()))
+            watched = self._watch.nodes if s is step else ()
+            run = iter(fast([*carry.values(), s.cost, *s.metrics.values(), *watched]).outputs)
+            carry = {leaf: next(run) for leaf in carry}
+            outputs = tuple(next(run) for _ in (s.cost, *s.metrics))
+            turns.append(Turn(carry, outputs, tuple(run)))
         plan = Plan(
             turns=tuple(turns),
             examples=leaves,
