@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ChainruleError, GraphError
+from chainrule.graph.body import Body, with_bodies
 from chainrule.graph.dim import Dim, Size, as_size
 from chainrule.graph.node import Node, Scope, ancestors
 from chainrule.graph.op import lookup
@@ -16,16 +17,29 @@ from chainrule.graph.op import lookup
 
 def to_data(outputs: Sequence[Node]) -> dict[str, Any]:
     """The graph of some outputs as lists, dictionaries, numbers and strings."""
+    scopes = list(dict.fromkeys(n.scope for n in with_bodies(ancestors(*outputs)) if n.scope is not None))
+    return {"layers": [{"kind": s.kind, "name": s.name} for s in scopes], **_nodes_to_data(outputs, scopes)}
+
+
+def from_data(data: Mapping[str, Any]) -> list[Node]:
+    """The outputs of a graph that was written by :func:`to_data`; every op's rules are checked again."""
+    try:
+        return _nodes_from_data(data, [Scope(str(s["kind"]), s["name"]) for s in data["layers"]])
+    except ChainruleError:
+        raise
+    except (AttributeError, KeyError, IndexError, StopIteration, TypeError, ValueError) as error:
+        raise GraphError("not a graph that can be read", given=f"{type(error).__name__}: {error}") from None
+
+
+def _nodes_to_data(outputs: Sequence[Node], scopes: Sequence[Scope]) -> dict[str, Any]:
     nodes = ancestors(*outputs)
     number = {n: i for i, n in enumerate(nodes)}
-    scopes = list(dict.fromkeys(n.scope for n in nodes if n.scope is not None))
     return {
-        "layers": [{"kind": s.kind, "name": s.name} for s in scopes],
         "nodes": [
             {
                 "op": n.op.name,
                 **({"inputs": [number[i] for i in n.inputs]} if n.inputs else {}),
-                **({"settings": {k: _encode(v) for k, v in n.attrs.items() if _kept(k)}} if n.attrs else {}),
+                **({"settings": {k: _encode(v, scopes) for k, v in n.attrs.items() if _kept(k)}} if n.attrs else {}),
                 **({"name": n.name} if n.name else {}),
                 **({"layer": scopes.index(n.scope)} if n.scope is not None else {}),
             }
@@ -35,23 +49,28 @@ def to_data(outputs: Sequence[Node]) -> dict[str, Any]:
     }
 
 
-def from_data(data: Mapping[str, Any]) -> list[Node]:
-    """The outputs of a graph that was written by :func:`to_data`; every op's rules are checked again."""
-    try:
-        scopes = [Scope(str(s["kind"]), s["name"]) for s in data["layers"]]
-        nodes: list[Node] = []
-        for entry in data["nodes"]:
-            op = lookup(entry["op"])
-            attrs = {k: _decode(v) for k, v in entry.get("settings", {}).items()}
-            inputs = tuple(_at(nodes, i) for i in entry.get("inputs", ()))
-            scope = scopes[entry["layer"]] if "layer" in entry else None
-            made = op.make(inputs, attrs)
-            nodes.append(made.named(entry.get("name"), scope))
-        return [_at(nodes, i) for i in data["outputs"]]
-    except ChainruleError:
-        raise
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise GraphError("not a graph that can be read", given=f"{type(error).__name__}: {error}") from None
+def _nodes_from_data(data: Mapping[str, Any], scopes: Sequence[Scope]) -> list[Node]:
+    nodes: list[Node] = []
+    for entry in data["nodes"]:
+        op = lookup(entry["op"])
+        attrs = {k: _decode(v, scopes) for k, v in entry.get("settings", {}).items()}
+        inputs = tuple(_at(nodes, i) for i in entry.get("inputs", ()))
+        scope = scopes[entry["layer"]] if "layer" in entry else None
+        made = op.make(inputs, attrs)
+        nodes.append(made.named(entry.get("name"), scope))
+    return [_at(nodes, i) for i in data["outputs"]]
+
+
+def _body_to_data(body: Body, scopes: Sequence[Scope]) -> dict[str, Any]:
+    parts = (body.states, body.slices, body.constants, body.new, body.results)
+    outputs = [n for part in parts for n in part]
+    return {**_nodes_to_data(outputs, scopes), "parts": [len(p) for p in parts], "backwards": body.backwards}
+
+
+def _body_from_data(data: Mapping[str, Any], scopes: Sequence[Scope]) -> Body:
+    nodes = iter(_nodes_from_data(data, scopes))
+    parts = [tuple(next(nodes) for _ in range(n)) for n in data["parts"]]
+    return Body(*parts, backwards=bool(data["backwards"]))
 
 
 def _kept(key: str) -> bool:
@@ -64,7 +83,7 @@ def _at(nodes: Sequence[Node], number: int) -> Node:
     return nodes[number]
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: Any, scopes: Sequence[Scope]) -> Any:
     if isinstance(value, Dim):
         return {"size": [[list(names), c] for names, c in value.terms]}
     if isinstance(value, np.ndarray):
@@ -76,13 +95,15 @@ def _encode(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return {"number": str(value)}
     if isinstance(value, tuple):
-        return {"tuple": [_encode(v) for v in value]}
+        return {"tuple": [_encode(v, scopes) for v in value]}
+    if isinstance(value, Body):
+        return {"body": _body_to_data(value, scopes)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise GraphError("a setting cannot be written", given=repr(value), expected="a number, a text or a tuple of them")
 
 
-def _decode(value: Any) -> Any:
+def _decode(value: Any, scopes: Sequence[Scope]) -> Any:
     if not isinstance(value, Mapping):
         return value
     if "size" in value:
@@ -101,4 +122,6 @@ def _decode(value: Any) -> Any:
         return array
     if "number" in value:
         return float(value["number"])
-    return tuple(_decode(v) for v in value["tuple"])
+    if "body" in value:
+        return _body_from_data(value["body"], scopes)
+    return tuple(_decode(v, scopes) for v in value["tuple"])
