@@ -26,7 +26,7 @@ from chainrule.graph.node import Node
 from chainrule.graph.op import Elementwise, is_float
 from chainrule.notation import Names, Picture, Symbol, svg, unique_names, write
 from chainrule.ops import input as input_
-from chainrule.rewrite import rewrite
+from chainrule.rewrite import rewrite, unrolled
 from chainrule.train import Run
 from chainrule.train.run import READINGS, inputs_of
 from chainrule.train.step import StepGraph
@@ -144,14 +144,16 @@ class Return:
     __repr__ = __str__
 
 
-def trace_run(run: Run, X: Any, Y: Any = None, *, as_written: bool = True, objective: str | None = None) -> Trace:
+def trace_run(
+    run: Run, X: Any, Y: Any = None, *, as_written: bool = True, unroll: bool = False, objective: str | None = None
+) -> Trace:
     """The trace of one training step of a run: one example and its label, or a batch of them.
 
     Args:
         run: the run, whose parameters are used.
         X: an example, or several in rows.
         Y: its label, or theirs; None where the cost compares with none.
-        as_written: as in :func:`trace`.
+        as_written, unroll: as in :func:`trace`.
         objective: the name of the cost, where several take turns; the first by default.
     """
     step, inputs = _step_of(run, objective), run.model.inputs
@@ -166,7 +168,7 @@ def trace_run(run: Run, X: Any, Y: Any = None, *, as_written: bool = True, objec
         feeds[step.weights] = np.ones(rows)
     leaves = [n for n in (*inputs, *step.parameters) if is_float(n.dtype)]
     dtype, seed = run.settings.get("dtype"), run.settings.get("seed", 0)
-    return trace(step.written_cost, feeds, wrt=leaves, as_written=as_written, dtype=dtype, seed=seed)
+    return trace(step.written_cost, feeds, wrt=leaves, as_written=as_written, unroll=unroll, dtype=dtype, seed=seed)
 
 
 def _step_of(run: Run, objective: str | None) -> StepGraph:
@@ -184,6 +186,7 @@ def trace(
     *,
     wrt: Sequence[Node] | None = None,
     as_written: bool = True,
+    unroll: bool = False,
     dtype: Any = None,
     seed: int = 0,
     step: int = 0,
@@ -196,6 +199,7 @@ def trace(
         wrt: the leaves that the derivative is carried back to; all that hold floats by default.
         as_written: trace the formula as it stands; False traces its stable and simple form, which is what
             :func:`chainrule.compile` and training run.
+        unroll: show what is repeated over time step by step, h₁, h₂ … instead of the loop as one node.
         dtype: the working precision; that of the numbers fed by default.
         seed, step: choose the numbers of draws.
 
@@ -211,6 +215,8 @@ def trace(
     """
     if not as_written:
         (output,) = rewrite([output]).outputs
+    if unroll:
+        (output,) = unrolled([output])
     return Trace(output, feeds, wrt, dtype, (seed % 2**32, step))
 
 
@@ -521,18 +527,18 @@ def _contraction_errors(edges: Sequence[Edge], values: Mapping[Node, Array]) -> 
     rng = np.random.default_rng(0)
     fed = {n: values[n] for e in edges for n in (e.node, *e.node.inputs)}
     directions: dict[Edge, Array] = {}
-    tangents: dict[Edge, Node] = {}
+    tangents: dict[Edge, list[tuple[Node, Node]]] = {}  # upstream, and how the node moves
     for edge in edges:
         operand = edge.node.inputs[edge.position]
         v = input_("v", operand.shape, dtype=operand.dtype)
-        tangent = push([v if k == edge.position else None for k in range(len(edge.node.inputs))], edge.node)
-        assert tangent is not None
-        tangents[edge] = tangent
+        moving = [v if k == edge.position else None for k in range(len(edge.node.inputs))]
+        moves = [(upstream, push(moving, node)) for node, upstream in edge.together]
+        tangents[edge] = [(upstream, tangent) for upstream, tangent in moves if tangent is not None]
         fed[v] = directions[edge] = np.asarray(rng.normal(size=values[operand].shape))
-    moved = interpret(tangents.values(), fed, np.float64) if edges else {}
+    moved = interpret([t for pairs in tangents.values() for _, t in pairs], fed, np.float64) if edges else {}
     return {
-        e: _relative(np.sum(values[e.upstream] * moved[t]), np.sum(values[e.downstream] * directions[e]))
-        for e, t in tangents.items()
+        e: _relative(sum(np.sum(values[u] * moved[t]) for u, t in pairs), np.sum(values[e.downstream] * directions[e]))
+        for e, pairs in tangents.items()
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,24 +15,39 @@ from chainrule.graph.dim import Dim, Size, as_size
 from chainrule.graph.node import Node, Scope, ancestors
 from chainrule.graph.op import lookup
 
+T = TypeVar("T")
+
 
 def to_data(outputs: Sequence[Node]) -> dict[str, Any]:
     """The graph of some outputs as lists, dictionaries, numbers and strings."""
-    scopes = list(dict.fromkeys(n.scope for n in with_bodies(ancestors(*outputs)) if n.scope is not None))
-    return {"layers": [{"kind": s.kind, "name": s.name} for s in scopes], **_nodes_to_data(outputs, scopes)}
+    table = _Table(list(dict.fromkeys(n.scope for n in with_bodies(ancestors(*outputs)) if n.scope is not None)))
+    graph = _nodes_to_data(outputs, table)
+    bodies = {"bodies": list(table.bodies.values())} if table.bodies else {}
+    return {"layers": [{"kind": s.kind, "name": s.name} for s in table.scopes], **bodies, **graph}
 
 
 def from_data(data: Mapping[str, Any]) -> list[Node]:
     """The outputs of a graph that was written by :func:`to_data`; every op's rules are checked again."""
     try:
-        return _nodes_from_data(data, [Scope(str(s["kind"]), s["name"]) for s in data["layers"]])
+        table = _Table([Scope(str(s["kind"]), s["name"]) for s in data["layers"]])
+        for entry in data.get("bodies", ()):  # a body comes after those that it repeats itself
+            table.bodies[_body_from_data(entry, table)] = entry
+        return _nodes_from_data(data, table)
     except ChainruleError:
         raise
     except (AttributeError, KeyError, IndexError, StopIteration, TypeError, ValueError) as error:
         raise GraphError("not a graph that can be read", given=f"{type(error).__name__}: {error}") from None
 
 
-def _nodes_to_data(outputs: Sequence[Node], scopes: Sequence[Scope]) -> dict[str, Any]:
+@dataclass
+class _Table:
+    """What nodes refer to by number: layers, and bodies that are repeated."""
+
+    scopes: list[Scope]
+    bodies: dict[Body, dict[str, Any]] = field(default_factory=dict)
+
+
+def _nodes_to_data(outputs: Sequence[Node], table: _Table) -> dict[str, Any]:
     nodes = ancestors(*outputs)
     number = {n: i for i, n in enumerate(nodes)}
     return {
@@ -39,9 +55,9 @@ def _nodes_to_data(outputs: Sequence[Node], scopes: Sequence[Scope]) -> dict[str
             {
                 "op": n.op.name,
                 **({"inputs": [number[i] for i in n.inputs]} if n.inputs else {}),
-                **({"settings": {k: _encode(v, scopes) for k, v in n.attrs.items() if _kept(k)}} if n.attrs else {}),
+                **({"settings": {k: _encode(v, table) for k, v in n.attrs.items() if _kept(k)}} if n.attrs else {}),
                 **({"name": n.name} if n.name else {}),
-                **({"layer": scopes.index(n.scope)} if n.scope is not None else {}),
+                **({"layer": table.scopes.index(n.scope)} if n.scope is not None else {}),
             }
             for n in nodes
         ],
@@ -49,41 +65,43 @@ def _nodes_to_data(outputs: Sequence[Node], scopes: Sequence[Scope]) -> dict[str
     }
 
 
-def _nodes_from_data(data: Mapping[str, Any], scopes: Sequence[Scope]) -> list[Node]:
+def _nodes_from_data(data: Mapping[str, Any], table: _Table) -> list[Node]:
     nodes: list[Node] = []
     for entry in data["nodes"]:
         op = lookup(entry["op"])
-        attrs = {k: _decode(v, scopes) for k, v in entry.get("settings", {}).items()}
+        attrs = {k: _decode(v, table) for k, v in entry.get("settings", {}).items()}
         inputs = tuple(_at(nodes, i) for i in entry.get("inputs", ()))
-        scope = scopes[entry["layer"]] if "layer" in entry else None
+        scope = table.scopes[entry["layer"]] if "layer" in entry else None
         made = op.make(inputs, attrs)
         nodes.append(made.named(entry.get("name"), scope))
     return [_at(nodes, i) for i in data["outputs"]]
 
 
-def _body_to_data(body: Body, scopes: Sequence[Scope]) -> dict[str, Any]:
-    parts = (body.states, body.slices, body.constants, body.new, body.results)
-    outputs = [n for part in parts for n in part]
-    return {**_nodes_to_data(outputs, scopes), "parts": [len(p) for p in parts], "backwards": body.backwards}
+def _body_to_data(body: Body, table: _Table) -> int:
+    if body not in table.bodies:
+        parts = (body.states, body.slices, body.constants, body.new, body.results)
+        graph = _nodes_to_data([n for part in parts for n in part], table)
+        table.bodies[body] = {**graph, "parts": [len(p) for p in parts], "backwards": body.backwards}
+    return list(table.bodies).index(body)
 
 
-def _body_from_data(data: Mapping[str, Any], scopes: Sequence[Scope]) -> Body:
-    nodes = iter(_nodes_from_data(data, scopes))
-    parts = [tuple(next(nodes) for _ in range(n)) for n in data["parts"]]
-    return Body(*parts, backwards=bool(data["backwards"]))
+def _body_from_data(data: Mapping[str, Any], table: _Table) -> Body:
+    nodes = iter(_nodes_from_data(data, table))
+    states, slices, constants, new, results = (tuple(next(nodes) for _ in range(n)) for n in data["parts"])
+    return Body(states, slices, constants, new, results, bool(data["backwards"]))
 
 
 def _kept(key: str) -> bool:
     return key != "initializer"  # only needed before training
 
 
-def _at(nodes: Sequence[Node], number: int) -> Node:
+def _at(things: Sequence[T], number: int, what: str = "node") -> T:
     if number < 0:
-        raise IndexError(f"there is no node {number}")
-    return nodes[number]
+        raise IndexError(f"there is no {what} {number}")
+    return things[number]
 
 
-def _encode(value: Any, scopes: Sequence[Scope]) -> Any:
+def _encode(value: Any, table: _Table) -> Any:
     if isinstance(value, Dim):
         return {"size": [[list(names), c] for names, c in value.terms]}
     if isinstance(value, np.ndarray):
@@ -95,15 +113,15 @@ def _encode(value: Any, scopes: Sequence[Scope]) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return {"number": str(value)}
     if isinstance(value, tuple):
-        return {"tuple": [_encode(v, scopes) for v in value]}
+        return {"tuple": [_encode(v, table) for v in value]}
     if isinstance(value, Body):
-        return {"body": _body_to_data(value, scopes)}
+        return {"body": _body_to_data(value, table)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise GraphError("a setting cannot be written", given=repr(value), expected="a number, a text or a tuple of them")
 
 
-def _decode(value: Any, scopes: Sequence[Scope]) -> Any:
+def _decode(value: Any, table: _Table) -> Any:
     if not isinstance(value, Mapping):
         return value
     if "size" in value:
@@ -123,5 +141,5 @@ def _decode(value: Any, scopes: Sequence[Scope]) -> Any:
     if "number" in value:
         return float(value["number"])
     if "body" in value:
-        return _body_from_data(value["body"], scopes)
-    return tuple(_decode(v, scopes) for v in value["tuple"])
+        return _at(list(table.bodies), value["body"], "body")
+    return tuple(_decode(v, table) for v in value["tuple"])

@@ -148,16 +148,17 @@ def unique_names(
         holes = dict(zip(loop.attrs["body"].holes, loop.inputs, strict=True)) | holes
     repeated = {n for loop in loops for n in loop.attrs["body"].nodes}
     order = _layer_numbers(nodes, holes)
-    ranks: dict[tuple[str, str], int] = {}
+    ranks: dict[tuple[str, str, str], int] = {}
     taken: set[str] = set()
     out: Names = {}
     called = [n for n in nodes if n.name and n not in same and n not in holes]
     for node in sorted(called, key=lambda n: n in derivatives):
         layer = order[node.scope] if node.scope is not None and node.op.name != "constant" else ""
-        key = str(node.name), layer
+        base = str(node.name).rstrip("₀₁₂₃₄₅₆₇₈₉")
+        time = "t" if node in repeated else str(node.name)[len(base) :].translate(_STEPS)
+        key = base, layer, time
         of = out.get(derivatives.get(node, node))
-        time = "t" if node in repeated else ""
-        free = (Symbol(*key, rank, time) for rank in count(of.rank if of else ranks.get(key, 0) + 1))
+        free = (Symbol(base, layer, rank, time) for rank in count(of.rank if of else ranks.get(key, 0) + 1))
         out[node] = next(symbol for symbol in free if symbol.text not in taken)  # a Z1 of the user's own is taken too
         ranks[key] = out[node].rank
         taken.add(out[node].text)
@@ -207,11 +208,15 @@ def _phrase(node: Node, names: Names) -> Symbol:
     return Symbol(f"({text})" if " " in text else text, tex=f"\\left({tex}\\right)" if " " in text else tex)
 
 
-_SUBSCRIPTS = {"": "", "t": "ₜ", "t−1": "ₜ₋₁", "t+1": "ₜ₊₁", "0": "₀", "1": "₁"}
+_SUBSCRIPTS = {"": "", "t": "ₜ", "t−1": "ₜ₋₁", "t+1": "ₜ₊₁"}
+_STEPS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_BELOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def subscript(time: str) -> str:
-    """A step as it stands below a name: ₜ, ₜ₋₁, _T."""
+    """A step as it stands below a name: ₜ, ₜ₋₁, ₃, _T."""
+    if time.isdigit():
+        return time.translate(_BELOW)
     return _SUBSCRIPTS.get(time, f"_{time}" if len(time) < 2 else f"_{{{time}}}")
 
 

@@ -41,7 +41,20 @@ def at_all_times(node: Node, operands: Sequence[Node], timed: Sequence[bool], le
 
 
 _ALSO_ELEMENTWISE = frozenset(
-    "sign floor less less_equal greater greater_equal equal not_equal logical_and logical_or logical_not where".split()
+    [
+        "sign",
+        "floor",
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "equal",
+        "not_equal",
+        "logical_and",
+        "logical_or",
+        "logical_not",
+        "where",
+    ]
 )
 
 

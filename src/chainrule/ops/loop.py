@@ -153,21 +153,21 @@ def loop(
     names, initial = _listed(state, "s")
     slice_names, read = _listed(sequences, "x")
     total = _length(read, length)
-    for _ in range(2):  # again where the state starts from a number that the step spreads over a shape
-        body, outputs = _traced(step, (state, names, initial), (sequences, slice_names, read), reverse)
-        spread = [
-            broadcast_to(a, b.shape) if broadcast(a.shape, b.shape) == b.shape else a
-            for a, b in zip(initial, body.new, strict=True)
-        ]
-        if all(a is b for a, b in zip(initial, spread, strict=True)):
-            break
+    given = (state, names), (sequences, slice_names, read)
+    body, outputs = _traced(step, *given, initial, reverse)
+    spread = [
+        broadcast_to(a, b.shape) if broadcast(a.shape, b.shape) == b.shape else a
+        for a, b in zip(initial, body.new, strict=True)
+    ]
+    if any(a is not b for a, b in zip(initial, spread, strict=True)):  # it starts from a number that the step spreads
         initial = spread
-    for leaf, start, after in zip(body.states, initial, body.new, strict=True):
-        if (after.shape, after.dtype) != (start.shape, start.dtype):
+        body, outputs = _traced(step, *given, initial, reverse)
+    for before, after in zip(body.states, body.new, strict=True):
+        if (after.shape, after.dtype) != (before.shape, before.dtype):
             raise ShapeError(
-                f"the state {leaf.name} is not after the step what it was before",
+                f"the state {before.name} is not after the step what it was before",
                 given=f"{after.dtype} {show(after.shape)}",
-                expected=f"{start.dtype} {show(start.shape)}",
+                expected=f"{before.dtype} {show(before.shape)}",
                 hint="a loop's state keeps its shape and its kind of number",
             )
     closure = outputs.pop("closure")
@@ -178,8 +178,11 @@ def loop(
     return _like(state, final), _like(outputs["given"], stacked)
 
 
-def _traced(step: Callable[..., Any], state: Any, sequences: Any, reverse: bool) -> tuple[Body, dict[str, Any]]:
-    (given, names, initial), (read_as, slice_names, read) = state, sequences
+def _traced(
+    step: Callable[..., Any], state: Any, sequences: Any, initial: Sequence[Node], reverse: bool
+) -> tuple[Body, dict[str, Any]]:
+    """The body that a step is, and how its outputs were given, what they are in the body, and what it closes over."""
+    (given, names), (read_as, slice_names, read) = state, sequences
     states = tuple(hole(name, n) for name, n in zip(names, initial, strict=True))
     slices = tuple(hole(name, n, n.shape[1:]) for name, n in zip(slice_names, read, strict=True))
     made = step(_like(given, states), _like(read_as, slices)) if read else step(_like(given, states))

@@ -7,6 +7,7 @@ from chainrule.rewrite import collect  # isort: skip
 from chainrule.rewrite.hoist import fast
 from chainrule.rewrite.phases import Phase, in_phase
 from chainrule.rewrite.rewriter import RULES, Rewriter, Rewriting, Rule, Step, rewrite
+from chainrule.rewrite.unroll import unrolled
 
 __all__ = [
     "RULES",
@@ -21,4 +22,5 @@ __all__ = [
     "rewrite",
     "simplify",
     "stabilise",
+    "unrolled",
 ]

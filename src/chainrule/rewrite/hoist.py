@@ -10,7 +10,7 @@ all that is shown has been derived. They change the order of the work, never wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,7 +159,9 @@ def _joined_after(outputs: Sequence[Node], log: list[Step]) -> tuple[Node, ...]:
     for of, sets in parts.items():
         body: Body = of[2]
         whole = {p: concatenate([body.nodes[k] for k in p], axis) for p, axis in sets.items()}
-        grown = Body(body.states, body.slices, body.constants, body.new, (*body.results, *whole.values()), body.backwards)
+        grown = Body(
+            body.states, body.slices, body.constants, body.new, (*body.results, *whole.values()), body.backwards
+        )
         bodies[of] = grown, whole
     new: dict[Node, Node] = {}
     for n in order:
@@ -169,14 +171,15 @@ def _joined_after(outputs: Sequence[Node], log: list[Step]) -> tuple[Node, ...]:
         if has_body(n) and work(n) in bodies:
             made = made.op.make(made.inputs, {**made.attrs, "body": bodies[work(n)][0]}).named(n.name, n.scope)
         elif n in sums:
-            of, places, nodes = sums[n]
+            of, places, summed = sums[n]
             body, whole = bodies[of]
             every = sibling(new[n.inputs[0]], (EVERY, body.number[whole[places]]))
-            axis = parts[of][places] - (0 if n.attrs["keepdims"] else sum(a <= parts[of][places] for a in n.attrs["axes"])) + 1
+            along = parts[of][places] + 1
+            axis = along - (0 if n.attrs["keepdims"] else sum(a < along for a in n.attrs["axes"]))
             total = n.op.make((every,), n.attrs)
             sizes = [body.nodes[k].shape[parts[of][places]] for k in places]
             pieces = dict(zip(places, _cut(total, axis, sizes), strict=True))
-            for m in nodes:
+            for m in summed:
                 piece = pieces[m.inputs[0].attrs["result"][1]]
                 new[m] = piece.named(m.name, m.scope) if m.name else piece
             continue

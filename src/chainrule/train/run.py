@@ -159,9 +159,17 @@ class Run:
         sheets = [step_formulas(step, columns=columns) for step in self.steps]
         return sheets[0] if len(sheets) == 1 else joined(sheets, [step.loss.name for step in self.steps])
 
-    def trace(self, X: Any, Y: Any = None, *, as_written: bool = True, objective: str | None = None) -> Any:
+    def trace(
+        self,
+        X: Any,
+        Y: Any = None,
+        *,
+        as_written: bool = True,
+        unroll: bool = False,
+        objective: str | None = None,
+    ) -> Any:
         """Forward and backward of one example or batch, node by node; see :func:`chainrule.trace`."""
-        return READINGS["trace"](self, X, Y, as_written=as_written, objective=objective)
+        return READINGS["trace"](self, X, Y, as_written=as_written, unroll=unroll, objective=objective)
 
     def anatomy(self, X: Any = None, Y: Any = None, **where: Any) -> Any:
         """What every unit does over one or two inputs, and how the pieces add up; see :func:`chainrule.anatomy`."""

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from chainrule.engine.program import draws_of
 from chainrule.errors import ConfigurationError, DerivativeError, ShapeError
+from chainrule.graph.body import with_bodies
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph, depends_on
 from chainrule.graph.node import Node, ancestors
@@ -198,7 +199,7 @@ def step_graph(
     shown = {name: next(out) for name in shown}
     carried = {s: next(out) for s in phase.carried}
     derived = {g: p for p, g in gradients.items()} | {rewriter.normal[d]: n for d, n in derivation.named.items()}
-    forms = {n: rewriter.normal[n] for n in whole if n in rewriter.normal}
+    forms = {n: rewriter.normal[n] for n in with_bodies(whole) if n in rewriter.normal}
     forms |= {n: forms[m] for n, m in phase.table.items() if m in forms}
     later = in_phase([losses, *written.values()], training=False)
     same = later.outputs == (losses_now, *shown_now)

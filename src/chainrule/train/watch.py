@@ -7,19 +7,21 @@ computed on every so many-th step and come back with the history.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from chainrule.engine import interpret
 from chainrule.errors import ConfigurationError, near
+from chainrule.graph.body import EVERY, has_body
 from chainrule.graph.dim import definite
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Scope
 from chainrule.graph.op import Elementwise, is_float
 from chainrule.ops import abs as abs_
 from chainrule.ops import cast, concatenate, constant, equal, less, max, mean, min, reshape, sqrt
+from chainrule.ops.loop import sibling
 from chainrule.train.readings import READINGS
 from chainrule.train.step import StepGraph
 
@@ -111,6 +113,8 @@ def quantities(step: StepGraph) -> dict[str, Quantity]:
             else:
                 z = layers.get(node.scope) if node.scope else None
                 enter(form, "activations", step.names[node].text, _slope(form, z))
+    for name, node in _repeated(step).items():
+        enter(node, "activations", name)
     for p, g in step.gradients.items():
         enter(p, "parameters")
         enter(g, "gradients", f"d{step.names[p].text}")
@@ -120,6 +124,18 @@ def quantities(step: StepGraph) -> dict[str, Quantity]:
     for state in (*step.update.states, *step.carried):
         enter(state, "states")
     out.setdefault("J", Quantity("J", "cost", step.cost))
+    return out
+
+
+def _repeated(step: StepGraph) -> dict[str, Node]:
+    """The gates and states of what is repeated over time, f1 for f1ₜ: their values at all times."""
+    out: dict[str, Node] = {}
+    for loop in Graph([*step.training.outputs, step.written_cost]):
+        if has_body(loop) and loop in step.forms:
+            for n in loop.attrs["body"].named:
+                form, quantity = step.forms[loop], step.forms[n]
+                every = sibling(form, (EVERY, form.attrs["body"].number[quantity]))
+                out.setdefault(replace(step.names[n], time="").text, every)
     return out
 
 
