@@ -8,6 +8,7 @@ from chainrule.engine import interpret
 from chainrule.graph import Graph
 from chainrule.graph.body import has_body, over_time, work
 from chainrule.rewrite import fast, rewrite
+from chainrule.rewrite.hoist import AFTER, BEFORE, ONE_PRODUCT
 
 RNG = np.random.default_rng(0)
 M, T, K, N = 3, 6, 4, 5
@@ -88,7 +89,7 @@ def test_what_is_read_is_multiplied_before_the_loop_and_what_is_put_out_after_it
     ran = fast([y])
     (body,) = bodies(ran.outputs)
     assert products(body.nodes) == 1
-    assert {s.rule.name for s in ran.log} == {"out of the loop", "after the loop"}
+    assert {s.rule.name for s in ran.log} == {"before the loop", "after the loop"}
     feeds = {
         W: RNG.normal(size=(K, N)),
         U: RNG.normal(size=(N, N)),
@@ -96,6 +97,15 @@ def test_what_is_read_is_multiplied_before_the_loop_and_what_is_put_out_after_it
         x: RNG.normal(size=(7, K)),
     }
     np.testing.assert_allclose(interpret(ran.outputs, feeds)[ran.outputs[0]], interpret([y], feeds)[y], rtol=1e-12)
+
+
+@pytest.mark.parametrize("done", [ONE_PRODUCT, BEFORE, AFTER], ids=lambda rule: rule.name)
+def test_the_example_of_a_pass_shows_it(done):
+    (before,) = rewrite([done.example()]).outputs
+    ran = fast([before])
+    assert done in [s.rule for s in ran.log]
+    feeds = {n: RNG.normal(size=n.shape) for n in Graph(before).inputs}
+    np.testing.assert_allclose(interpret(ran.outputs, feeds)[ran.outputs[0]], interpret([before], feeds)[before])
 
 
 def test_state_that_nothing_wanted_needs_is_left_out():
