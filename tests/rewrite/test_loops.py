@@ -7,7 +7,7 @@ import chainrule as cr
 from chainrule.engine import interpret
 from chainrule.graph import Graph
 from chainrule.graph.body import has_body, over_time, work
-from chainrule.rewrite import fast, rewrite
+from chainrule.rewrite import fast, in_phase, rewrite
 from chainrule.rewrite.hoist import AFTER, BEFORE, ONE_PRODUCT
 
 RNG = np.random.default_rng(0)
@@ -134,6 +134,18 @@ def test_what_a_step_does_not_use_it_does_not_read():
     last, _ = cr.loop(lambda s, r: (s + r[0] + 0 * r[1], ()), 0.0, (x, y))
     (found,) = rewrite([last]).outputs
     assert Graph(found).inputs == (x,)
+
+
+def test_dropout_inside_a_step_holds_while_it_trains_and_has_one_mask_for_all_times():
+    x = cr.input("x", (50, 4))
+    layer = cr.Dropout(0.5)
+    _, y = cr.loop(lambda h, x: ((h + layer(x)).named("h"), layer(x)), cr.constant(np.zeros(4)), x)
+    numbers = {x: np.ones((50, 4))}
+    assert (cr.evaluate(y, numbers) == 1).all()
+    (masked,) = in_phase([y], training=True).outputs
+    found = cr.evaluate(masked, numbers, seed=3)
+    assert set(np.unique(found)) <= {0, 2}
+    assert (found == found[0]).all()
 
 
 def test_equal_loops_become_one():

@@ -8,7 +8,7 @@ and one piece of work serves them all.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -126,6 +126,21 @@ def asked(node: Node) -> Node:
     kind, place = node.attrs["result"]
     quantity: Node = body.new[place] if kind == FINAL else body.nodes[place]
     return quantity
+
+
+def with_body(node: Node, body: Body, table: Mapping[Node, Node]) -> Node:
+    """The node with another body of the same holes; ``table`` says what became of the nodes of the one it had."""
+    old: Body = node.attrs["body"]
+    if body is old:
+        return node
+    kind, place = node.attrs["result"]
+    if kind == EVERY:
+        quantity = table[old.nodes[place]]
+        if quantity not in body.number:
+            body = replace(body, results=(*body.results, quantity))
+        place = body.number[quantity]
+    attrs = {**node.attrs, "body": body, "result": (kind, place)}
+    return Node(node.op, node.inputs, attrs, node.shape, node.dtype, node.name, node.scope, node.source, node.origin)
 
 
 def over_time(node: Node) -> bool:

@@ -202,7 +202,7 @@ def _traced(
     order = ancestors(*roots)
     needs_numbers: set[Node] = set()
     for n in order:
-        if n.op.name in LEAVES or any(i in needs_numbers for i in n.inputs):
+        if n.op.name in (*LEAVES, "draw") or any(i in needs_numbers for i in n.inputs):
             needs_numbers.add(n)
     edge = dict.fromkeys(i for n in order if n in moving for i in n.inputs)
     edge |= dict.fromkeys(roots)

@@ -38,7 +38,8 @@ def _example() -> Node:
     h, y = loop(
         lambda h, x: (h := tanh(x @ W) * tanh(x @ V + h @ U), h @ U), constant(np.ones(2)), variable("x", (4, 3))
     )
-    return h + y[0]
+    node: Node = h + y[0]
+    return node
 
 
 def _pass(name: str, law: str) -> Rule:
