@@ -56,8 +56,8 @@ def test_what_runs_gives_the_same_numbers(network):
     assert {s.rule.reason for s in fast_.log} == {"speed"}
 
 
-@pytest.mark.parametrize(("network", "forward", "backward"), [("RNN", 1, 1), ("LSTM", 1, 1), ("GRU", 1, 1)])
-def test_one_product_stays_in_each_loop(network, forward, backward):
+@pytest.mark.parametrize(("network", "forward", "backward"), [("RNN", 1, 1), ("LSTM", 1, 4), ("GRU", 1, 3)])
+def test_forwards_one_product_stays_in_a_step_and_backwards_one_for_each_gate(network, forward, backward):
     outputs, _ = step_of(NETWORKS[network]())
     there, back = bodies(fast(outputs).outputs)
     assert [products(there.nodes), products(back.nodes)] == [forward, backward]

@@ -25,7 +25,7 @@ from chainrule.ops.batch import at_all_times
 from chainrule.ops.loop import hole, results_of
 from chainrule.ops.shaping import concatenate
 from chainrule.rewrite.match import variable
-from chainrule.rewrite.products import Product, cut, free, multiplied, summed, terms, together_after, without
+from chainrule.rewrite.products import cut, free, multiplied, together_after, without
 from chainrule.rewrite.rewriter import Rewriting, Rule, Step, structure
 
 VIEWS = ("slice", "reshape", "transpose", "broadcast_to", "cast")
@@ -46,7 +46,7 @@ def _pass(name: str, law: str) -> Rule:
     return Rule(name, law, "speed", ("loop",), lambda node: None, _example)
 
 
-ONE_PRODUCT = _pass("one product", "x W₁ and x W₂ are parts of x [W₁; W₂], and x₁ W₁ + x₂ W₂ is [x₁; x₂] [W₁; W₂]")
+ONE_PRODUCT = _pass("one product", "x W₁ and x W₂ are parts of x [W₁; W₂]")
 BEFORE = _pass("before the loop", "what does not need the state is computed for all steps at once")
 AFTER = _pass("after the loop", "what the state does not need is computed from all steps at once")
 
@@ -132,7 +132,6 @@ class _Loop:
         """The nodes that give what is wanted."""
         self.one_product()
         self.before()
-        self.one_sum()
         late = self.later()
         kept = list(dict.fromkeys(n for part in late for n in part.leaves))
         live = set(ancestors(*self.after, *kept))
@@ -205,48 +204,6 @@ class _Loop:
                 pieces = cut(product, found.out, [n.shape[found.out] for n in nodes])
                 changed |= {n: p.named(n.name, n.scope) if n.name else p for n, p in zip(nodes, pieces, strict=True)}
         self.note(ONE_PRODUCT, changed)
-
-    def one_sum(self) -> None:
-        """x₁ W₁ + x₂ W₂ … as one product [x₁; x₂ …] [W₁; W₂ …]."""
-        order = self.order()
-        uses: dict[Node, int] = {}
-        for i in [*self.after, *self.every, *(i for n in order for i in n.inputs)]:
-            uses[i] = uses.get(i, 0) + 1
-        inner = {i: n for n in order if n.op.name == "add" for i in n.inputs if i.op.name == "add" and uses[i] == 1}
-        changed: dict[Node, Node] = {}
-        for n in order:
-            if n.op.name == "add" and n not in inner:
-                total = self._joined_terms(n, terms(n, inner), uses, order)
-                if total is not None:
-                    changed[n] = total.named(n.name, n.scope) if n.name else total
-        self.note(ONE_PRODUCT, changed)
-
-    def _joined_terms(
-        self, total: Node, added: list[Node], uses: Mapping[Node, int], order: Sequence[Node]
-    ) -> Node | None:
-        groups: dict[Any, list[Node]] = {}
-        for t in added:
-            place = self.constant_operand(t)
-            found = summed(t, place) if place is not None and uses[t] == 1 and t.shape == total.shape else None
-            if found is not None:
-                weight, other = t.inputs[found.place], t.inputs[1 - found.place]
-                key = (found, without(weight, found.axis), without(other, found.out), other.dtype)
-                groups.setdefault(key, []).append(t)
-        joined: list[Node] = []
-        for (found, *_), nodes in groups.items():
-            if len(nodes) > 1:
-                joined.append(self._joined(found, sorted(nodes, key=lambda t: order.index(t.inputs[1 - found.place]))))
-                added = [t for t in added if t not in nodes]
-        if not joined:
-            return None
-        out, *rest = (*joined, *added)
-        for t in rest:
-            out = out + t
-        return out
-
-    def _joined(self, found: Product, nodes: Sequence[Node]) -> Node:
-        read = concatenate([t.inputs[1 - found.place] for t in nodes], found.out)
-        return multiplied(found, self.side_by_side([t.inputs[found.place] for t in nodes], found.axis), read)
 
     def note(self, rule: Rule, changed: Mapping[Node, Node]) -> None:
         """Replace some nodes and say so."""

@@ -7,7 +7,7 @@ where the loop itself puts b and c side by side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ class Product:
         spec: its letters in the order in which they occur, so that equal contractions have equal texts.
         place: which operand can grow.
         axis: along which of its axes.
-        out: the axis that grows with it, of the result (:func:`free`) or of the other operand (:func:`summed`).
+        out: the axis of the result that grows with it.
     """
 
     spec: str
@@ -44,18 +44,6 @@ def free(node: Node, place: int) -> Product | None:
     words, result = parse(spec)
     own = [c for c in words[place] if c in result and c not in words[1 - place]]
     return Product(spec, place, words[place].index(own[0]), result.index(own[0])) if len(own) == 1 else None
-
-
-def summed(node: Node, place: int) -> Product | None:
-    """One letter of both operands is summed over: they can grow along it together."""
-    if node.op.name != "einsum" or len(node.inputs) != 2:
-        return None
-    spec = _spelled(node.attrs["spec"])
-    words, result = parse(spec)
-    inner = [c for c in words[0] if c in words[1] and c not in result]
-    if len(inner) != 1:
-        return None
-    return Product(spec, place, words[place].index(inner[0]), words[1 - place].index(inner[0]))
 
 
 def _spelled(spec: str) -> str:
@@ -197,15 +185,3 @@ def _sums(order: Sequence[Node], sets: Sequence[_Set]) -> dict[Node, tuple[_Set,
             ):
                 out |= dict.fromkeys(nodes, (s, nodes))
     return out
-
-
-def terms(node: Node, inner: Mapping[Node, Any]) -> list[Node]:
-    """What a sum adds, where sums in it are ``inner``: used nowhere else."""
-    found, stack = list[Node](), [node]
-    while stack:
-        t = stack.pop()
-        if t is node or (t in inner and t.shape == node.shape):
-            stack += reversed(t.inputs)
-        else:
-            found.append(t)
-    return found
