@@ -69,6 +69,7 @@ def test_the_trace_of_an_example_carries_every_derivative_back(run, waves):
     whole, steps = run.trace(X[0], Y[0]), run.trace(X[0], Y[0], unroll=True)
     assert max(whole.largest_error, steps.largest_error) < 1e-5
     np.testing.assert_allclose(whole["W_f1"].gradient, steps["W_f1"].gradient, rtol=1e-4, atol=1e-9)
+    assert whole["h1_T"].formula == "loop(f1ₜ, i1ₜ, g1ₜ, c1ₜ, o1ₜ, h1ₜ)"
     assert steps["f1₁₂"].value.shape == (1, 8)
     assert steps["c1₃"].formula.startswith("n")
     assert "f1₁₂" in str(steps)

@@ -21,10 +21,11 @@ from chainrule.engine.draws import Key
 from chainrule.engine.program import FIRST
 from chainrule.errors import GraphError, near
 from chainrule.explain.numbers import aligned, brief, number
+from chainrule.graph.body import has_body
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.op import Elementwise, is_float
-from chainrule.notation import Names, Picture, Symbol, svg, unique_names, write
+from chainrule.notation import Names, Picture, Symbol, repeats, svg, unique_names, write
 from chainrule.ops import input as input_
 from chainrule.rewrite import rewrite, unrolled
 from chainrule.train import Run
@@ -251,6 +252,7 @@ class Trace:
 
     def _moment(self, node: Node, adjoint: Node | None, parts: Sequence[Array]) -> Moment:
         (formula,), _ = write([node], names=self._names)
+        formula = repeats(node, self._names) if has_body(node) else formula
         gradient = None if adjoint is None else self._values[adjoint]
         return Moment(node, self._names[node].text, formula, node.op.gate, self._values[node], gradient, tuple(parts))
 

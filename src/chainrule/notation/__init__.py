@@ -3,7 +3,7 @@
 from chainrule.graph.node import VIEWS
 from chainrule.notation.sheet import Line, Section, Sheet, line, section
 from chainrule.notation.svg import Picture, svg
-from chainrule.notation.text import Names, Symbol, columns, latex, padded, text, unique_names, write
+from chainrule.notation.text import Names, Symbol, columns, latex, padded, repeats, text, unique_names, write
 
 VIEWS.update(text=text, latex=latex, svg=svg)
 
@@ -18,6 +18,7 @@ __all__ = [
     "latex",
     "line",
     "padded",
+    "repeats",
     "section",
     "svg",
     "text",

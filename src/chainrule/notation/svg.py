@@ -15,11 +15,12 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 
+from chainrule.graph.body import has_body
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Scope, describe
 from chainrule.notation.layout import layered
-from chainrule.notation.text import Names, Symbol, columns, unique_names, write
+from chainrule.notation.text import Names, Symbol, columns, repeats, unique_names, write
 
 LIMIT = 150
 """A graph of more nodes is folded: one box for each layer, then one for each unnamed part."""
@@ -262,6 +263,8 @@ def _shape(node: Node) -> str:
 
 def _formula(node: Node, names: Names, written_in: set[Node]) -> str:
     """How a node comes from its operands, those without a name as an empty square."""
+    if has_body(node):
+        return repeats(node, names)
     known = {i: names.get(i, Symbol(SQUARE)) for i in (node, *node.inputs) if i not in written_in}
     (text,), _ = write([node], names=known)
     return _title(node, {}) if text == SQUARE else text

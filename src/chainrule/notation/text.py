@@ -280,6 +280,12 @@ def steps(nodes: Iterable[Node], names: Names) -> list[Node]:
     return [n for n in with_bodies(nodes) if n in inner and n.name and n.inputs and n in names]
 
 
+def repeats(node: Node, names: Names) -> str:
+    """What a loop repeats, in short: ``loop(f1ₜ, i1ₜ, …, h1ₜ)``, the named quantities of its step."""
+    symbols = [names[n].text for n in node.attrs["body"].named if n in names]
+    return f"loop({', '.join(symbols)})"
+
+
 def text(node: Node) -> str:
     """The formula of a node, with shared parts below it, and with the step of what is repeated."""
     order = ancestors(node)

@@ -159,11 +159,13 @@ def loop(
         broadcast_to(a, b.shape) if broadcast(a.shape, b.shape) == b.shape else a
         for a, b in zip(initial, body.new, strict=True)
     ]
+    first = body
     if any(a is not b for a, b in zip(initial, spread, strict=True)):  # it starts from a number that the step spreads
         initial = spread
         body, outputs = _traced(step, *given, initial, reverse)
-    for before, after in zip(body.states, body.new, strict=True):
-        if (after.shape, after.dtype) != (before.shape, before.dtype):
+    settled = [_kind(a) == _kind(b) for a, b in zip(body.states, body.new, strict=True)]
+    for before, after in zip(first.states, first.new, strict=True):
+        if not all(settled) and _kind(after) != _kind(before):
             raise ShapeError(
                 f"the state {before.name} is not after the step what it was before",
                 given=f"{after.dtype} {show(after.shape)}",
@@ -176,6 +178,10 @@ def loop(
     flat = outputs["nodes"]
     stacked = results_of(body, operands, total, [(EVERY, body.number[n]) for n in flat])
     return _like(state, final), _like(outputs["given"], stacked)
+
+
+def _kind(node: Node) -> tuple[Shape, str]:
+    return node.shape, node.dtype
 
 
 def _traced(
