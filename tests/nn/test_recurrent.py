@@ -235,6 +235,17 @@ def test_parameters_have_the_shapes_and_starts_that_are_said(kind):
     assert not [p for p in LAYERS[kind](N, use_bias=False)(cr.input("X", (M, T, K))).inputs if p.name == "b"]
 
 
+@EVERY_LAYER
+def test_products_are_counted_at_every_step_and_once_for_all_results(kind):
+    net = cr.Sequential(LAYERS[kind](N, return_sequences=True), LAYERS[kind](2))
+    gates = len(GATES[kind])
+    expected = T * gates * ((K * N + N * N) + (N * 2 + 2 * 2))
+    assert net.summary((T, K)).multiply_adds == expected
+    x = cr.input("X", ("m", T, K))
+    both = LAYERS[kind](N, return_state=True, return_sequences=True)(x)
+    assert cr.Model(x, both).summary().multiply_adds == T * gates * (K * N + N * N)
+
+
 def test_a_forget_gate_may_start_half_closed():
     layer = cr.LSTM(N, unit_forget_bias=False)
     layer(cr.input("X", (M, T, K)))

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule.graph.body import has_body
+from chainrule.graph.body import work as work_of
 from chainrule.graph.dim import Size, definite, resolve, show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Scope
@@ -87,7 +89,8 @@ def summarise(outputs: Sequence[Node]) -> Summary:
     for scope, nodes in members.items():
         made = [n for n in nodes if n.inputs]
         learned = [n for n in nodes if n.op.name == "parameter"]
-        work = sum(_for_one_example(n) for n in made)
+        once = {work_of(n) if has_body(n) else n: n for n in made}  # the results of a loop are one piece of work
+        work = sum(map(_for_one_example, once.values()))
         if not learned and not work and (scope is None or not made):
             continue
         last = _output(made, graph) if made else nodes[-1]

@@ -10,7 +10,7 @@ from typing import Any
 
 from chainrule.graph.dim import Size
 from chainrule.graph.node import Node
-from chainrule.graph.op import Elementwise
+from chainrule.graph.op import Elementwise, Op
 from chainrule.ops.contractions import LETTERS, contract, parse
 from chainrule.ops.shaping import broadcast_to, reshape
 
@@ -33,11 +33,13 @@ def at_all_times(node: Node, operands: Sequence[Node], timed: Sequence[bool], le
     >>> at_all_times(x @ W, [X, W], [True, False], cr.Dim("T")).shape
     (T, m, 4)
     """
-    op = node.op
-    if isinstance(op.calculus, Elementwise) or op.name in _ALSO_ELEMENTWISE:
-        return _elementwise(node, operands, timed, length)
-    rule = _RULES.get(op.name)
+    rule = _elementwise if is_elementwise(node.op) else RULES.get(node.op.name)
     return None if rule is None else rule(node, operands, timed, length)
+
+
+def is_elementwise(op: Op) -> bool:
+    """Whether an op repeats its operands along axes of size 1, and so along time."""
+    return isinstance(op.calculus, Elementwise) or op.name in _ALSO_ELEMENTWISE
 
 
 _ALSO_ELEMENTWISE = frozenset(
@@ -105,7 +107,7 @@ def _axis(attrs: Mapping[str, Any], length: Size) -> Mapping[str, Any]:
 
 
 _same = _with(lambda attrs, length: attrs)
-_RULES: dict[str, Batched] = {
+RULES: dict[str, Batched] = {
     "einsum": _einsum,
     "broadcast_to": _broadcast_to,
     "concatenate": _concatenate,

@@ -82,6 +82,15 @@ def _write(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
     return Piece(name + ("₁" if backwards else "_T"), ATOM)
 
 
+def _multiply_adds(node: Node) -> Size:
+    """Those of a step, at every step."""
+    total: Size = 0
+    for n in node.attrs["body"].nodes:
+        total = n.op.multiply_adds(n) + total
+    length: Size = node.attrs["length"]
+    return length * total
+
+
 LOOP = declare(
     Op(
         name="loop",
@@ -101,6 +110,7 @@ LOOP = declare(
         extremes=ABSENT,
         needs=("run",),
         results=_results,
+        multiply_adds=_multiply_adds,
     ),
     public=False,
 )
