@@ -154,7 +154,7 @@ def unique_names(
     called = [n for n in nodes if n.name and n not in same and n not in holes]
     for node in sorted(called, key=lambda n: n in derivatives):
         layer = order[node.scope] if node.scope is not None and node.op.name != "constant" else ""
-        base = str(node.name).rstrip("₀₁₂₃₄₅₆₇₈₉")
+        base = str(node.name).rstrip("₀₁₂₃₄₅₆₇₈₉") if node.inputs else str(node.name)  # h₃, of what is written out
         time = "t" if node in repeated else str(node.name)[len(base) :].translate(_STEPS)
         key = base, layer, time
         of = out.get(derivatives.get(node, node))
