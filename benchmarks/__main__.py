@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from benchmarks.cold import cold
+from benchmarks.networks import networks
 from benchmarks.peers import PEERS, versions
 from benchmarks.report import machine, write
 from benchmarks.step import step
@@ -16,7 +17,9 @@ from benchmarks.watch import watch
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Time chainrule beside its peers.")
-    parser.add_argument("what", nargs="?", choices=["step", "watch", "cold"], help="one of them; by default all")
+    parser.add_argument(
+        "what", nargs="?", choices=["step", "networks", "watch", "cold"], help="one of them; by default all"
+    )
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS), help="beside these only")
     parser.add_argument("--rounds", type=int, default=15, help="rounds to take the median of (%(default)s)")
     parser.add_argument("--smoke", action="store_true", help="one tiny round, only to see that everything runs")
@@ -50,6 +53,8 @@ def _installed(names: Sequence[str]) -> Iterator[str]:
 def _sections(what: str | None, names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
     if what in (None, "step"):
         yield from step(names, rounds, smoke)
+    if what in (None, "networks"):
+        yield from networks(names, rounds, smoke)
     if what in (None, "watch"):
         yield from watch(names, rounds, smoke)
     if what in (None, "cold"):
