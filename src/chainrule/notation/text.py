@@ -55,6 +55,7 @@ _GREEK = [
 ]
 _ESCAPED = str.maketrans({c: f"\\{c}" for c in " #$%&_{}"} | {"\\": r"\backslash ", "^": r"\hat{\ }", "~": r"\sim "})
 """What TeX reads as a command, in a name that a person chose."""
+_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _LETTERS = dict(zip("αβγδεζηθικλμνξπρστφχψωΓΔΘΛΞΠΣΦΨΩ", _GREEK, strict=True))
 
 
@@ -89,7 +90,7 @@ class Symbol:
         time = self.time.replace("−", "-")
         if self.tex:
             return f"\\left({self.tex}\\right)_{{{time}}}" if time else self.tex
-        word, _, rest = self.base.partition("_")
+        word, _, rest = self.base.translate(_LOWERED).partition("_")
         stem = word.rstrip("0123456789")
         digits, word = (word[len(stem) :], stem) if stem else ("", word)
         d, word = ("d", word[1:]) if len(word) == 2 and word[0] == "d" else ("", word)

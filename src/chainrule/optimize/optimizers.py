@@ -173,7 +173,7 @@ class Adam(Optimizer):
         return w - rate * direction, new
 
     def _direction(self, w: Node, g: Node, s: States, t: Node) -> tuple[Node, States]:
-        b1, b2 = _symbol(self.beta_1, "β1"), _symbol(self.beta_2, "β2")
+        b1, b2 = _symbol(self.beta_1, "β₁"), _symbol(self.beta_2, "β₂")
         m = b1 * s["m"] + (1 - b1) * g
         v = b2 * s["v"] + (1 - b2) * g**2
         unbiased_m = (m / (1 - b1**t)).named(f"m̂_{w.name}", w.scope)
