@@ -73,7 +73,7 @@ def rates(schedule, dtype="float64"):
 
 def test_every_schedule_has_a_closed_form_here():
     kinds = {type(schedule) for schedule, _, _ in SCHEDULES.values()}
-    assert kinds == set(Schedule.__subclasses__())
+    assert kinds == {kind for kind in Schedule.__subclasses__() if kind.__module__ == Schedule.__module__}
 
 
 @EVERY

@@ -397,7 +397,11 @@ class Bidirectional(Layer):
         self.forward_layer = layer
         self.backward_layer = backward_layer if backward_layer is not None else _like(layer)
         if self.backward_layer.return_sequences != layer.return_sequences:
-            raise ConfigurationError("both directions return the states of all times, or both the last")
+            raise ConfigurationError(
+                "both directions return the states of all times, or both the last",
+                given=f"return_sequences={layer.return_sequences} and {self.backward_layer.return_sequences}",
+                hint="give both the same return_sequences",
+            )
         self.merge_mode = merge_mode
 
     @property
