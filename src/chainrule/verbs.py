@@ -158,8 +158,20 @@ def _below(node: Node, deep: int = 0) -> list[Size] | None:
     front = node.inputs[0] if node.op.name == "multiply" else None
     if front is None or front.op.name != "divide" or front.shape != () or front.name is not None:
         return None
-    count = front.inputs[1].attrs.get("size")
-    return None if count is None or front.inputs[1].op.name != "size" else [count]
+    found = _size_in(front.inputs[1])
+    return None if found is None else [found[0]]
+
+
+def _size_in(below: Node) -> tuple[Size, Node | None] | None:
+    """m and c, of a number c m that something is divided by; c is None where it is 1, the whole None without an m."""
+    if below.op.name == "size":
+        return below.attrs["size"], None
+    if below.op.name == "multiply" and below.name is None:
+        for part, other in (below.inputs, below.inputs[::-1]):
+            found = _size_in(part)
+            if found is not None:
+                return found[0], other if found[1] is None else other * found[1]
+    return None
 
 
 def _times(node: Node, m: Size) -> Node:
@@ -167,7 +179,11 @@ def _times(node: Node, m: Size) -> Node:
     if node.op.name == "multiply":
         front, rest = node.inputs
         above, below = front.inputs
-        left = quotient(below.attrs["size"], m)
+        found = _size_in(below)
+        assert found is not None
+        count, beside = found
+        above = above if beside is None else above / beside
+        left = quotient(count, m)
         if isinstance(left, int):
             return above * rest if left == 1 else (above / constant(float(left))) * rest
         return (above / size(left)) * rest

@@ -67,7 +67,7 @@ FAMILIES: list[tuple[str, list[Case]]] = [
     ("negative abs sign", [Case((np.array([[2, -3], [0, 1]]),))]),
     ("sum max min", [MIDDLE, COUNTS]),
     ("prod logsumexp", [MIDDLE]),
-    ("argmax argmin", [TIES]),
+    ("argmax argmin rank", [TIES]),
     ("where", [Case((np.array([[True], [False]]), np.array([1, 2]), (2, 2)))]),
     ("cumsum", [Case((np.array([3, 1, 2]),), {"axis": 0, "reverse": False})]),
     ("cumsum", [Case(((2, 3),), {"axis": 0, "reverse": True})]),
@@ -497,6 +497,12 @@ def same_line(s: Sample) -> Any:
     return (rest[:, :, None] == rest[:, None, :]).all(axis=0)
 
 
+def masked_line(jac: Any, s: Sample, leaf: cr.Node) -> bool:
+    counts = np.broadcast_to(s.feeds[s.leaves[1]], s.node.shape).ravel()
+    several = same_line(s) @ counts.astype(int) > 1  # of a single place the weight is always 1
+    return bool(((jac != 0) == (same_line(s) & counts & counts[:, None] & several)).all())
+
+
 def triangle(s: Sample) -> Any:
     ones = np.ones((math.prod(s.node.shape),) * 2)
     return np.triu(ones) if s.attrs["reverse"] else np.tril(ones)
@@ -526,6 +532,7 @@ STRUCTURES: dict[str, Any] = {
     "windows of ones": lambda jac, s, leaf: (
         np.isin(jac, (0, 1)).all() and np.allclose(jac @ s.feeds[leaf].ravel(), s.value(s.node).ravel())
     ),
+    "dense along the axis, where the mask is true": masked_line,
     "contraction": lambda jac, s, leaf: np.allclose(jac @ s.feeds[leaf].ravel(), s.value(s.node).ravel()),
 }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from chainrule.graph.body import Body, asked, at_a_time, has_body, over_time, with_bodies
+from chainrule.graph.graph import LEAVES
 from chainrule.graph.node import Node, Scope, ancestors
 from chainrule.graph.op import ATOM, Piece
 
@@ -222,15 +223,21 @@ def subscript(time: str) -> str:
 
 
 def _layer_numbers(nodes: Sequence[Node], holes: Mapping[Node, Node]) -> dict[Scope, str]:
-    """Layers in the order of the computation: the one whose first result lies deepest comes last."""
+    """Layers in the order of the computation: the one whose first result lies deepest comes last.
+
+    What is made of nothing that is fed (the waves of a positional encoding) says nothing about where its layer is.
+    """
     depth: dict[Node, int] = {}
     first: dict[Scope, int] = {}
+    fed: set[Node] = set()
     for node in nodes:
         operands = (holes[node],) if node in holes else node.inputs
         if has_body(node):
             operands = (*operands, *node.attrs["body"].new)
         depth[node] = 1 + max((depth.get(i, 0) for i in operands), default=-1)
-        if node.scope is not None and node.inputs and node.name:
+        if node.op.name in LEAVES or any(i in fed for i in operands):
+            fed.add(node)
+        if node.scope is not None and node.inputs and node.name and node in fed:
             first[node.scope] = min(first.get(node.scope, depth[node]), depth[node])
         elif node.scope is not None:
             first.setdefault(node.scope, 1 << 60)

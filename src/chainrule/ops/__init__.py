@@ -9,6 +9,7 @@ from chainrule.ops.activations import (
     leaky_relu,
     linear,
     log_softmax,
+    masked_softmax,
     mish,
     parametric_relu,
     relu,
@@ -29,6 +30,7 @@ from chainrule.ops.choice import (
     equal,
     greater,
     greater_equal,
+    indicator,
     less,
     less_equal,
     logical_and,
@@ -58,12 +60,12 @@ from chainrule.ops.functions import (
 from chainrule.ops.indexing import distribution, gather, one_hot
 from chainrule.ops.leaves import MARK as mark
 from chainrule.ops.leaves import STOP_GRADIENT as stop_gradient
-from chainrule.ops.leaves import constant, eye, input, parameter, size, state
+from chainrule.ops.leaves import arange, constant, eye, input, parameter, size, state
 from chainrule.ops.loop import loop
 from chainrule.ops.phases import by_phase, carry
 from chainrule.ops.pooling import average_pool, max_pool, upsample
 from chainrule.ops.randomness import draw
-from chainrule.ops.reductions import argmax, argmin, cumsum, logsumexp, max, mean, min, prod, sum
+from chainrule.ops.reductions import argmax, argmin, cumsum, logsumexp, max, mean, min, prod, rank, sum
 from chainrule.ops.shaping import (
     broadcast_to,
     concatenate,
@@ -78,6 +80,7 @@ from chainrule.ops.shaping import (
 __all__ = [
     "abs",
     "add",
+    "arange",
     "argmax",
     "argmin",
     "average_pool",
@@ -113,6 +116,7 @@ __all__ = [
     "greater_equal",
     "hard_sigmoid",
     "hard_tanh",
+    "indicator",
     "input",
     "leaky_relu",
     "less",
@@ -128,6 +132,7 @@ __all__ = [
     "logsumexp",
     "loop",
     "mark",
+    "masked_softmax",
     "matmul",
     "max",
     "max_pool",
@@ -146,6 +151,7 @@ __all__ = [
     "parametric_relu",
     "power",
     "prod",
+    "rank",
     "relu",
     "reshape",
     "selu",

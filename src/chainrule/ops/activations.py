@@ -7,26 +7,32 @@ value and derivative stay finite at logits of ±10⁴ in float32.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import scipy
 
 from chainrule.errors import ConfigurationError
+from chainrule.graph.dim import Shape, broadcast, show
 from chainrule.graph.node import Node
 from chainrule.graph.op import (
+    ABSENT,
+    CALL,
     NOWHERE,
     Case,
     Facts,
     General,
     Op,
+    Piece,
     Writer,
     declare,
     function,
     lift,
+    misfit,
     vocabulary,
 )
-from chainrule.ops.choice import indicator, where
+from chainrule.ops.choice import indicator, not_equal, where
 from chainrule.ops.elementwise import BIG, elementwise, first_dtype, same_float
 from chainrule.ops.functions import erf, exp, tanh
 from chainrule.ops.reductions import sum as sum_
@@ -277,6 +283,72 @@ LOG_SOFTMAX = _over_axis(
 )
 
 
+def _masked_softmax(xp: Any, x: Any, mask: Any, axis: int) -> Any:
+    counted = xp.where(mask, x, xp.full_like(x, -INF))
+    top = xp.max(counted, axis=axis, keepdims=True)
+    e = xp.exp(counted - xp.where(xp.isfinite(top), top, xp.zeros_like(top)))
+    return e / xp.maximum(xp.sum(e, axis=axis, keepdims=True), 1)  # the largest is e⁰ = 1, if there is one
+
+
+def _masked_softmax_shape(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> Shape:
+    x, mask = inputs
+    if broadcast(x.shape, mask.shape) != x.shape:
+        raise misfit("masked_softmax", inputs, expected=f"a mask that fits {show(x.shape)} from the last axis, or 1")
+    return x.shape
+
+
+def _reference_masked_softmax(x: Any, mask: Any, axis: int) -> Any:
+    weights = np.where(mask, np.exp(x), 0)
+    total = weights.sum(axis=axis, keepdims=True)
+    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+
+
+def _masked_softmax_prepare(inputs: Sequence[Node]) -> tuple[Node, ...]:
+    x, mask = inputs
+    return (*same_float([x]), mask if mask.dtype == "bool" else not_equal(mask, 0))
+
+
+def _masked_softmax_forward(tangents: Sequence[Node | None], node: Node) -> Node:
+    assert tangents[0] is not None  # the mask does not move
+    return _softmax_rule(tangents[0], node)
+
+
+def _write_masked_softmax(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    x, mask = (a.text for a in args)
+    if latex:
+        return Piece(f"\\operatorname{{softmax}}\\left({x} \\text{{ where }} {mask}\\right)", CALL)
+    return Piece(f"softmax({x} where {mask})", CALL)
+
+
+MASKED_SOFTMAX = declare(
+    Op(
+        name="masked_softmax",
+        arity=2,
+        doc="s_i = M_i e^(z_i) / Σ_j M_j e^(z_j); zeros where nothing is left",
+        shape=_masked_softmax_shape,
+        dtype=first_dtype,
+        forward=_masked_softmax,
+        calculus=General(
+            lambda g, node, k: _softmax_rule(g, node),
+            _masked_softmax_forward,
+        ),
+        write=_write_masked_softmax,
+        gate="scale by the slope, shared along the axis",
+        structure="dense along the axis, where the mask is true",
+        facts=ABSENT,
+        not_differentiable=NOWHERE,
+        reference=_reference_masked_softmax,
+        cases=(
+            Case(((2, 3), np.array([[True, False, True], [False, False, False]])), {"axis": 1}),
+            Case(((4, 2, 3), np.array([[True], [False]])), {"axis": 0}),
+        ),
+        extremes=ABSENT,
+        prepare=_masked_softmax_prepare,
+    ),
+    public=False,
+)
+
+
 def _axis_of(x: Node, axis: int, name: str) -> int:
     if not x.shape:
         raise ConfigurationError(
@@ -299,6 +371,26 @@ def softmax(x: Any, axis: int = -1) -> Node:
     """
     x = lift(x)
     return SOFTMAX(x, axis=_axis_of(x, axis, "softmax"))
+
+
+@vocabulary
+def masked_softmax(x: Any, mask: Any, axis: int = -1) -> Node:
+    """softmax along an axis over the places where ``mask`` is true; the others are 0.
+
+    Where nothing is left to choose from, all are 0, and so is the gradient: never NaN.
+
+    Args:
+        x: the scores z.
+        mask: true (or not 0) where a score counts, of the shape of x or one that repeats to it.
+        axis: the axis along which they sum to one.
+
+    >>> import chainrule as cr
+    >>> cr.evaluate(masked_softmax([[0.0, 0.0, 5.0], [1.0, 2.0, 3.0]], [[1, 1, 0], [0, 0, 0]]))
+    array([[0.5, 0.5, 0. ],
+           [0. , 0. , 0. ]])
+    """
+    x = lift(x)
+    return MASKED_SOFTMAX(x, mask, axis=_axis_of(x, axis, "masked_softmax"))
 
 
 @vocabulary

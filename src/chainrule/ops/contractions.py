@@ -133,43 +133,48 @@ def _write_spec(node: Node, spec: str, args: Sequence[Piece], latex: bool) -> Pi
         if len(la) == 1 and len(out) == 0:  # a dot product of two vectors
             left = a.at_least(CALL, latex) + top
         return Piece(f"{left} {right}", MATMUL)
-    if len(operands) == 2 and out == operands[0] + operands[1] and len(out) == 2:
+    if len(operands) == 2 and _is_outer(operands[0], operands[1], out):
         return Piece(f"{args[0].at_least(MATMUL, latex)} {args[1].at_least(CALL, latex)}{top}", MATMUL)
-    batched = _batched(operands, out)
-    if batched is not None:
-        left = args[0].at_least(CALL, latex) + top if batched[0] else args[0].at_least(MATMUL, latex)
-        right = args[1].at_least(CALL, latex) + top if batched[1] else args[1].at_least(MATMUL + 1, latex)
+    blocks = _as_matrices(operands, out)
+    if blocks is not None:
+        left_t, right_t, swapped = blocks
+        a, b = (args[1], args[0]) if swapped else (args[0], args[1])
+        left = a.at_least(CALL, latex) + top if left_t else a.at_least(MATMUL, latex)
+        right = b.at_least(CALL, latex) + top if right_t else b.at_least(MATMUL + 1, latex)
         return Piece(f"{left} {right}", MATMUL)
-    rows = _rows(operands, out)
-    if rows is not None:
-        right = args[1].at_least(CALL, latex) + top if rows else args[1].at_least(MATMUL + 1, latex)
-        return Piece(f"{args[0].at_least(MATMUL, latex)} {right}", MATMUL)
     inner = ", ".join(p.text for p in args)
     if latex:
         return Piece(f"\\operatorname{{einsum}}_{{{','.join(operands)} \\to {out}}}\\left({inner}\\right)", CALL)
     return Piece(f"einsum[{spec.replace('->', '→')}]({inner})", CALL)
 
 
-def _rows(operands: list[str], out: str) -> bool | None:
-    """Of rows along several axes times one matrix, A B or A Bᵀ: whether the matrix is transposed."""
-    if len(operands) != 2 or len(operands[1]) != 2 or len(operands[0]) < 3:
-        return None
-    lead, last = operands[0][:-1], operands[0][-1]
-    matrix = operands[1]
-    if matrix[0] == last and out == lead + matrix[1]:
-        return False
-    return True if matrix[1] == last and out == lead + matrix[0] else None
+def _is_outer(a: str, b: str, out: str) -> bool:
+    """Whether it is a bᵀ of two vectors, also for each of the axes that both have: ``mi,mj->mij``."""
+    each = "".join(letter for letter in a if letter in b)
+    return a[:-1] == b[:-1] == each and a != b and out == a + b[-1]
 
 
-def _batched(operands: list[str], out: str) -> tuple[bool, bool] | None:
-    """Whether the last two axes are multiplied as matrices under equal leading axes, and which is transposed."""
-    if len(operands) != 2 or len(out) < 3 or any(len(o) != len(out) for o in operands):
+def _as_matrices(operands: list[str], out: str) -> tuple[bool, bool, bool] | None:
+    """As :func:`as_product`, where every letter stands for several axes, and under axes that all three have.
+
+    X W of rows along several axes, Xᵀ dZ summed over all of these, Q Kᵀ for each example and head. What is not kept
+    apart is read as one axis: the letters of A alone, those of B alone, those that are summed.
+    """
+    if len(operands) != 2:
         return None
-    lead = out[:-2]
-    if any(o[:-2] != lead for o in operands):
+    each = set(operands[0]) & set(operands[1]) & set(out)
+    a, b, c = ("".join(letter for letter in word if letter not in each) for word in (*operands, out))
+    summed = "".join(letter for letter in a if letter in b)
+    rows, columns = (word.replace(summed, "") for word in (a, b))
+    swapped = c != rows + columns
+    if not summed or not rows + columns or c not in (rows + columns, columns + rows):
         return None
-    known = as_product(f"{operands[0][-2:]},{operands[1][-2:]}->{out[-2:]}")
-    return known[:2] if known is not None and not known[2] else None
+    if a not in (rows + summed, summed + rows) or b not in (summed + columns, columns + summed):
+        return None
+    left_t, right_t = a != rows + summed, b != summed + columns
+    if swapped:  # (A B)ᵀ = Bᵀ Aᵀ
+        left_t, right_t = not right_t, not left_t
+    return left_t, right_t, swapped
 
 
 EINSUM = declare(

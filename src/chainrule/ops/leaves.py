@@ -316,6 +316,40 @@ def eye(n: Any) -> Node:
     return EYE.make((), {"size": as_size(n)})
 
 
+def _write_arange(node: Node, args: Sequence[Piece], latex: bool) -> Piece:
+    last = str(node.attrs["size"] - 1)
+    return Piece(f"[0, \\dots, {last}]" if latex else f"[0, …, {last.replace('-', '−')}]")
+
+
+ARANGE = declare(
+    Op(
+        name="arange",
+        arity=0,
+        doc="The whole numbers 0, 1, … n − 1.",
+        shape=lambda inputs, attrs: (attrs["size"],),
+        dtype=lambda inputs, attrs: "int",
+        forward=lambda xp, size, dtype: xp.arange(size, dtype=dtype),
+        calculus=Constant("a constant does not change"),
+        write=_write_arange,
+        gate="leaf",
+        structure="none",
+        facts=ABSENT,
+        not_differentiable="a leaf has no operand",
+        reference=lambda size: np.array(list(range(size))),
+        cases=(Case((), {"size": 3}),),
+        extremes=ABSENT,
+        needs=("dtype",),
+    ),
+    public=False,
+)
+
+
+@vocabulary
+def arange(n: Any, name: str | None = None) -> Node:
+    """The whole numbers 0, 1, … n − 1; ``n`` may be a named size, and ``name`` is how formulas write them."""
+    return ARANGE.make((), {"size": as_size(n)}, name)
+
+
 # --- the identity, with something said about it ---------------------------------------------------
 
 

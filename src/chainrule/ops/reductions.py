@@ -26,6 +26,7 @@ from chainrule.graph.op import (
     Piece,
     Writer,
     declare,
+    function,
     is_float,
     lift,
     vocabulary,
@@ -354,6 +355,52 @@ def _position(name: str, doc: str, fn: str) -> Op:
 
 ARGMAX = _position("argmax", "the position of the largest x along an axis", "argmax")
 ARGMIN = _position("argmin", "the position of the smallest x along an axis", "argmin")
+
+
+def _rank(xp: Any, x: Any, axis: int) -> Any:
+    return xp.argsort(xp.argsort(-x, axis=axis, stable=True), axis=axis, stable=True)
+
+
+def _reference_rank(x: Any, axis: int) -> Any:
+    lines = np.moveaxis(x, axis, -1)
+    larger = (lines[..., None, :] > lines[..., :, None]).sum(axis=-1)
+    equal_before = np.tril(lines[..., None, :] == lines[..., :, None], -1).sum(axis=-1)
+    return np.moveaxis(larger + equal_before, -1, axis)
+
+
+RANK = declare(
+    Op(
+        name="rank",
+        arity=1,
+        doc="the place of each x in the order from the largest to the smallest along an axis, 0 first",
+        shape=lambda inputs, attrs: inputs[0].shape,
+        dtype=lambda inputs, attrs: "int",
+        forward=_rank,
+        calculus=Constant("a place in an order jumps from one whole number to the next"),
+        write=function("rank"),
+        gate="blocks",
+        structure="zero",
+        facts=ABSENT,
+        not_differentiable="at ties; 0 is taken",
+        reference=_reference_rank,
+        cases=(Case(((2, 3),), {"axis": 1}), Case(((4, 2, 3),), {"axis": 0})),
+        extremes=ABSENT,
+        prepare=_float_or_int,
+    ),
+    public=False,
+)
+
+
+@vocabulary
+def rank(x: Any, axis: int = -1) -> Node:
+    """The place of each x in the order from the largest to the smallest along an axis; of equal ones the first leads.
+
+    >>> import chainrule as cr
+    >>> cr.evaluate(cr.rank([3.0, 9.0, 1.0, 9.0]))
+    array([2, 0, 3, 1])
+    """
+    x = lift(x)
+    return RANK(x, axis=normal_axes(x, axis, "rank")[0])
 
 
 @vocabulary

@@ -530,7 +530,7 @@ def _stand_apart(keys: Sequence[Any]) -> bool:
 
 def _slice_of(k: slice, size: Size) -> tuple[Size, Size, int, bool]:
     step = 1 if k.step is None else int(k.step)
-    if isinstance(size, int):
+    if isinstance(size, int) and not isinstance(k.start, Dim) and not isinstance(k.stop, Dim):
         r = range(*slice(k.start, k.stop, step).indices(size))
         if step > 0:
             return r.start, max(r.start, r.stop), step, False

@@ -228,8 +228,8 @@ def structure(node: Node) -> Any:
             if value.size > 256:
                 return node
             return ("constant", node.name, node.dtype, value.dtype.str, value.shape, value.tobytes())
-        if node.op.name in ("size", "eye"):
-            return (node.op.name, node.attrs["size"])
+        if node.op.name in ("size", "eye", "arange"):
+            return (node.op.name, node.attrs["size"], node.name)
         return node
     return (node.op.name, tuple(map(id, node.inputs)), tuple(sorted(node.attrs.items())))
 

@@ -398,8 +398,8 @@ def _divide_scalar(node: Node) -> Node | None:
 
 
 _LINEAR = (
-    "einsum sum transpose reshape broadcast_to slice pad cumsum flip convolution convolution_transpose "
-    "convolution_kernel max_unpool max_pick window_sum window_copy"
+    "einsum sum transpose reshape broadcast_to slice pad cumsum flip gather scatter_add convolution "
+    "convolution_transpose convolution_kernel max_unpool max_pick window_sum window_copy"
 )
 
 

@@ -106,7 +106,7 @@ def _write(run: Run, folder: Path) -> None:
     from safetensors.numpy import save as to_bytes
 
     arrays = dict(run.parameters) | {f"{STATE}{k}": v for k, v in run.states.items()}
-    weights = to_bytes({k: np.ascontiguousarray(v) for k, v in arrays.items()})
+    weights = to_bytes({k: np.asarray(v, order="C") for k, v in arrays.items()})
     (folder / WEIGHTS).write_bytes(weights)
     files = {WEIGHTS: hashlib.sha256(weights).hexdigest()}
     watched = run.watched

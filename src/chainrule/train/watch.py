@@ -20,7 +20,7 @@ from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Scope
 from chainrule.graph.op import Elementwise, is_float
 from chainrule.ops import abs as abs_
-from chainrule.ops import cast, concatenate, constant, equal, less, max, mean, min, reshape, sqrt
+from chainrule.ops import cast, concatenate, constant, equal, less, max, mean, min, reshape, sqrt, sum, xlogy
 from chainrule.ops.loop import sibling
 from chainrule.train.readings import READINGS
 from chainrule.train.step import StepGraph
@@ -72,6 +72,10 @@ def _histogram(q: Quantity) -> Node:
     return edges[1:] - edges[:-1]
 
 
+def _entropy(q: Quantity) -> Node:
+    return mean(-sum(xlogy(q.node, q.node), q.node.attrs["axis"]))
+
+
 STATISTICS: dict[str, Callable[[Quantity], Node]] = {
     "mean": lambda q: mean(q.node),
     "rms": lambda q: sqrt(mean(q.node**2)),
@@ -80,12 +84,15 @@ STATISTICS: dict[str, Callable[[Quantity], Node]] = {
     "zeros": lambda q: _share(equal(q.node, 0.0)),
     "dead": _dead,
     "saturated": _saturated,
+    "entropy": _entropy,
     "histogram": _histogram,
 }
 """What can be said of a quantity x in one step.
 
 mean, rms = √mean(x²), min, max; zeros: the share that is 0. Of an activation also: dead: the share of units that give
-0 for every example of the batch; saturated: the share of slopes |∂A/∂Z| below 0.01. histogram: the shares between
+0 for every example of the batch; saturated: the share of slopes |∂A/∂Z| below 0.01. Of a softmax, such as the weights
+of attention, entropy: −Σ p ln p, the mean over its rows: ln n where all of n are weighted equally, 0 where one has all.
+histogram: the shares between
 ``EDGES``, which go by powers of ten to both sides of 0.
 """
 SCALARS = ("mean", "rms", "min", "max", "zeros")
@@ -182,8 +189,7 @@ def watch(step: StepGraph, wanted: Any, every: int = 1) -> Watch:
                 )
             if not _makes_sense(q, statistic):
                 raise ConfigurationError(
-                    f"{statistic} is said of activations only"
-                    + ("" if statistic == "dead" else " that are one function of Z"),
+                    f"{statistic} is said of {_SAID_OF[statistic]}",
                     given=q.name,
                     expected=", ".join(n for n, k in known.items() if _makes_sense(k, statistic)) or "no quantity here",
                 )
@@ -191,9 +197,18 @@ def watch(step: StepGraph, wanted: Any, every: int = 1) -> Watch:
     return Watch(tuple(chosen), tuple(chosen.values()), int(every))
 
 
+_SAID_OF = {
+    "dead": "activations only",
+    "saturated": "activations only, those that are one function of Z",
+    "entropy": "what a softmax gives only",
+}
+
+
 def _makes_sense(q: Quantity, statistic: str) -> bool:
     if statistic == "saturated":
         return q.slope is not None
+    if statistic == "entropy":
+        return q.node.op.name in ("softmax", "masked_softmax")
     return statistic != "dead" or (q.group == "activations" and q.node.ndim > 1)
 
 
@@ -207,6 +222,7 @@ def _chosen(step: StepGraph, known: Mapping[str, Quantity], wanted: Any) -> Iter
     for word, names in statistics.items():
         for q in _meant(step, known, word):
             usual = [*SCALARS, *(s for s in ("dead", "saturated") if q.slope is not None and _makes_sense(q, s))]
+            usual += ["entropy"] if _makes_sense(q, "entropy") else []
             out.append((q, usual if names is None else [names] if isinstance(names, str) else list(names)))
     return out
 
