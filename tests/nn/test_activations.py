@@ -65,6 +65,7 @@ ELEMENTWISE = {
     "softsign": (lambda z: z / (1 + np.abs(z)), lambda z: (1 + np.abs(z)) ** -2.0),
     "hard_sigmoid": (lambda z: np.clip((z + 3) / 6, 0, 1), lambda z: np.where(np.abs(z) < 3, 1 / 6, 0)),
     "hard_tanh": (lambda z: np.clip(z, -1, 1), lambda z: np.where(np.abs(z) < 1, 1, 0)),
+    "sin": (np.sin, np.cos),
 }
 
 
@@ -141,6 +142,7 @@ def test_value_and_derivative_are_those_of_pytorch(name):
         "swish": F.silu,
         "hard_sigmoid": F.hardsigmoid,
         "hard_tanh": F.hardtanh,
+        "sin": torch.sin,
         "softmax": lambda z: F.softmax(z, dim=-1),
         "log_softmax": lambda z: F.log_softmax(z, dim=-1),
     }

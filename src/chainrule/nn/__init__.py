@@ -1,7 +1,27 @@
 """Layers, activations by name, losses, initialisers: functions from nodes to nodes."""
 
 from chainrule.nn.activations import ACTIVATIONS, ParametricReLU, activation
+from chainrule.nn.adaptive import AdaptiveActivation, MixedActivation, Swish
+from chainrule.nn.attention import MultiHeadAttention, attention, attention_weights
+from chainrule.nn.capsules import Capsule, PrimaryCapsules, capsule_lengths, squash
 from chainrule.nn.convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose
+from chainrule.nn.embedding import Embedding, PositionalEncoding, PositionEmbedding
+from chainrule.nn.experts import MixtureOfExperts, balance
+from chainrule.nn.gates import (
+    GLU,
+    Feedback,
+    Gate,
+    Highway,
+    Residual,
+    ThresholdGate,
+    UpdateOnly,
+    forget_gate,
+    input_gate,
+    output_gate,
+    reset_gate,
+    straight_through,
+    update_gate,
+)
 from chainrule.nn.initializers import (
     INITIALIZERS,
     Constant,
@@ -31,6 +51,16 @@ from chainrule.nn.losses import (
     squared_error,
     sum_of_squared_residuals,
 )
+from chainrule.nn.masking import mask_of
+from chainrule.nn.memory import (
+    circular_shift,
+    content_weights,
+    interpolation_gate,
+    memory_address,
+    memory_read,
+    memory_write,
+    sharpen,
+)
 from chainrule.nn.model import Model, Sequential, as_model
 from chainrule.nn.noise import Dropout, GaussianNoise
 from chainrule.nn.normalization import (
@@ -53,19 +83,24 @@ from chainrule.nn.pooling import (
     UpSampling2D,
 )
 from chainrule.nn.recurrent import GRU, LSTM, RNN, Bidirectional, Recurrent
+from chainrule.nn.sampling import gaussian_sample, gumbel_softmax
+from chainrule.nn.transformer import TransformerDecoder, TransformerEncoder
 
 __all__ = [
     "ACTIVATIONS",
+    "GLU",
     "GRU",
     "INITIALIZERS",
     "LOSSES",
     "LSTM",
     "RNN",
     "Activation",
+    "AdaptiveActivation",
     "AveragePool1D",
     "AveragePool2D",
     "BatchNormalization",
     "Bidirectional",
+    "Capsule",
     "Constant",
     "Conv1D",
     "Conv1DTranspose",
@@ -73,13 +108,17 @@ __all__ = [
     "Conv2DTranspose",
     "Dense",
     "Dropout",
+    "Embedding",
+    "Feedback",
     "Flatten",
+    "Gate",
     "GaussianNoise",
     "GlobalAveragePool1D",
     "GlobalAveragePool2D",
     "GlobalMaxPool1D",
     "GlobalMaxPool2D",
     "GroupNormalization",
+    "Highway",
     "Initializer",
     "InstanceNormalization",
     "Layer",
@@ -87,31 +126,64 @@ __all__ = [
     "Loss",
     "MaxPool1D",
     "MaxPool2D",
+    "MixedActivation",
+    "MixtureOfExperts",
     "Model",
+    "MultiHeadAttention",
     "Normal",
     "Orthogonal",
     "ParametricReLU",
+    "PositionEmbedding",
+    "PositionalEncoding",
+    "PrimaryCapsules",
     "RMSNormalization",
     "Recurrent",
+    "Residual",
     "Scaled",
     "Sequential",
+    "Swish",
+    "ThresholdGate",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "Uniform",
     "UpSampling1D",
     "UpSampling2D",
+    "UpdateOnly",
     "absolute_error",
     "activation",
     "as_model",
+    "attention",
+    "attention_weights",
+    "balance",
     "binary_cross_entropy",
+    "capsule_lengths",
     "categorical_cross_entropy",
+    "circular_shift",
+    "content_weights",
+    "forget_gate",
+    "gaussian_sample",
+    "gumbel_softmax",
     "hinge",
     "huber",
     "initial_value",
     "initializer",
+    "input_gate",
+    "interpolation_gate",
     "kl_divergence",
     "log_cosh",
     "loss",
+    "mask_of",
+    "memory_address",
+    "memory_read",
+    "memory_write",
+    "output_gate",
     "poisson",
     "quantile",
+    "reset_gate",
+    "sharpen",
     "squared_error",
+    "squash",
+    "straight_through",
     "sum_of_squared_residuals",
+    "update_gate",
 ]

@@ -53,6 +53,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
         "softsign",
         "hard_sigmoid",
         "hard_tanh",
+        "sin",
         "softmax",
         "log_softmax",
     ]

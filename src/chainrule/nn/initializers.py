@@ -98,6 +98,17 @@ class Orthogonal(Initializer):
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
 
+@dataclass(frozen=True)
+class Stacked(Initializer):
+    """Each of the matrices along the last two axes starts by itself, as if it were alone."""
+
+    start: Callable[..., Array]
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        count = math.prod(shape[:-2])
+        return np.stack([self.start(rng, shape[-2:]) for _ in range(count)]).reshape(shape)
+
+
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """How many numbers go into a unit, and out of an input, of parameters of this shape."""
     if not shape:

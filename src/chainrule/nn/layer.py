@@ -9,6 +9,7 @@ from chainrule.errors import ConfigurationError, ShapeError
 from chainrule.graph.dim import show
 from chainrule.graph.node import Node, Scope, describe, inside
 from chainrule.graph.op import is_float, lift
+from chainrule.nn.masking import with_mask_of
 from chainrule.ops import cast
 from chainrule.ops import parameter as parameter_
 from chainrule.ops import state as state_
@@ -21,6 +22,9 @@ class Layer:
     that calling a layer twice shares its weights. A subclass says what to make (``build``) and what to
     compute (``apply``).
     """
+
+    takes = "float"
+    """The kind of number that the layer takes: ``"int"`` where it picks by whole numbers, as an embedding does."""
 
     def __init__(self, name: str | None = None) -> None:
         self.scope = Scope(type(self).__name__, name)
@@ -69,17 +73,16 @@ class Layer:
         """The layer's output for x."""
         x = self.ready(x)
         with inside(self.scope):
-            return self.apply(x)
+            return with_mask_of(x, self.apply(x))
 
     def ready(self, x: Any) -> Node:
-        """x as a float node, once the parameters for it are there."""
-        node = lift(x)
-        if not is_float(node.dtype):
-            node = cast(node, "float")
+        """x as a node of the kind that the layer takes, once the parameters for it are there."""
+        node = as_float(x) if self.takes == "float" else lift(x)
+        width = node.shape[-1:] if self.takes == "float" else ()
         if self._built is None:
             self.build(node)
-            self._built = node.shape[-1:]
-        elif self._parameters and node.shape[-1:] != self._built:
+            self._built = width
+        elif self._parameters and width != self._built:
             raise ShapeError(
                 f"the layer {self!r} has been called with another width before",
                 given=show(node.shape),
@@ -100,6 +103,12 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name or ''})"
+
+
+def as_float(x: Any) -> Node:
+    """x as a node of floats."""
+    node = lift(x)
+    return node if is_float(node.dtype) else with_mask_of(node, cast(node, "float"))
 
 
 def positive(value: Any, what: str) -> int:

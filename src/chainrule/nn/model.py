@@ -12,7 +12,9 @@ from chainrule.errors import ConfigurationError, GraphError, ShapeError, near
 from chainrule.graph.dim import as_shape, definite, show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, ancestors
+from chainrule.graph.op import lift
 from chainrule.nn.layer import Layer
+from chainrule.nn.masking import with_mask_of
 from chainrule.nn.summary import Summary, summarise
 from chainrule.notation import unique_names
 from chainrule.ops import input as input_
@@ -183,15 +185,22 @@ class Sequential(Layer):
         """The layers."""
         return self.layers
 
+    @property
+    def takes(self) -> str:  # type: ignore[override]
+        """The kind of number that the first layer takes."""
+        return kind_taken(self.layers[0]) if self.layers else "float"
+
     def __call__(self, x: Any) -> Node:
         """The last layer's output for x."""
         if not self.layers:
             raise ConfigurationError("the network has no layers", hint="network.add(Dense(10, 'relu'))")
+        node = lift(x)
         for layer in self.layers:
-            x = layer(x)
-            if not isinstance(x, Node):
-                raise GraphError(f"the layer {layer!r} does not return a node", given=type(x).__name__)
-        return x  # type: ignore[no-any-return]
+            made = layer(node)
+            if not isinstance(made, Node):
+                raise GraphError(f"the layer {layer!r} does not return a node", given=type(made).__name__)
+            node = with_mask_of(node, made)
+        return node
 
     def __iter__(self) -> Iterator[Callable[[Node], Node]]:
         return iter(self.layers)
@@ -253,9 +262,14 @@ class Sequential(Layer):
             shape = (width,)
         key = tuple(shape)
         if key not in self._models:
-            x = input_("X", as_shape(("m", *shape)))
+            x = input_("X", as_shape(("m", *shape)), dtype=self.takes)
             self._models[key] = Model(x, self(x))
         return self._models[key]
+
+
+def kind_taken(network: Any) -> str:
+    """The kind of number that a function from node to node takes: whole numbers where it says so, else floats."""
+    return str(getattr(network, "takes", "float"))
 
 
 def as_model(network: Any, shape: Sequence[Any]) -> Model:
@@ -279,7 +293,7 @@ def as_model(network: Any, shape: Sequence[Any]) -> Model:
             )
         return Model(inputs[0], network)
     if callable(network):
-        x = input_("X", as_shape(("m", *shape)))
+        x = input_("X", as_shape(("m", *shape)), dtype=kind_taken(network))
         return Model(x, network(x))
     raise ConfigurationError(
         "not a network",

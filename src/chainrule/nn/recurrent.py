@@ -18,6 +18,7 @@ from chainrule.nn.activations import activation as activation_by_name
 from chainrule.nn.activations import activation_name
 from chainrule.nn.initializers import initializer
 from chainrule.nn.layer import Layer, positive
+from chainrule.nn.masking import mask_of, with_mask_of
 from chainrule.ops import (
     broadcast_to,
     concatenate,
@@ -57,6 +58,7 @@ class Recurrent(Layer):
     Called as ``layer(x, mask=None, lengths=None, initial_state=None)``:
 
     - ``mask`` (m, T): where it is 0, the state is held: it stays what it was.
+      Where neither mask nor lengths are given, padding that an embedding has noted counts as such (:func:`mask_of`).
     - ``lengths`` (m,), whole numbers: the same as a mask that is 1 at the first so many times.
     - ``initial_state``: what the state starts from, (m, n) or a tuple of such; zeros by default.
     """
@@ -145,8 +147,8 @@ class Recurrent(Layer):
         x = self.ready(x)
         with inside(self.scope):
             output, final = self.run(x, mask, lengths, initial_state, self.go_backwards)
-            if self.return_sequences and self.go_backwards:
-                output = flip(output, 1)
+            if self.return_sequences:
+                output = flip(output, 1) if self.go_backwards else with_mask_of(x, output)
         return (output, *final) if self.return_state else output
 
     def run(
@@ -154,6 +156,8 @@ class Recurrent(Layer):
     ) -> tuple[Node, tuple[Node, ...]]:
         """The output, at the times of x where it is of all times, and the last state."""
         m, times = x.shape[:2]
+        if mask is None and lengths is None:
+            mask = mask_of(x)
         sequences = {"x": transpose(x, (1, 0, 2))}
         if mask is not None or lengths is not None:
             sequences["mask"] = _mask(mask, lengths, m, times)
@@ -426,6 +430,7 @@ class Bidirectional(Layer):
             finals += final
         with inside(self.scope):
             joined = self._joined(*outputs)
+            joined = with_mask_of(node, joined) if isinstance(joined, Node) else joined
         if not self.forward_layer.return_state:
             return joined
         return (*(joined if isinstance(joined, tuple) else (joined,)), *finals)

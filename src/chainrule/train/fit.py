@@ -20,6 +20,7 @@ from chainrule.errors import ConfigurationError, DataError, ShapeError, near
 from chainrule.graph.dim import definite, show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
+from chainrule.graph.op import is_float
 from chainrule.nn import LOSSES, Loss, Model, as_model, initial_value
 from chainrule.nn import loss as loss_by_name
 from chainrule.nn.metrics import metric
@@ -383,10 +384,12 @@ class Trainer:
         inputs, loss = len(self.step.model.inputs), self.step.loss.name
         some = slice(ROWS_FOR_FACTS if any(map(is_lazy, training)) else None)
         self._looked_at = [np.asarray(a[some]) for a in training[:inputs]]
+        looked_at = zip(self.step.model.inputs, self._looked_at, strict=True)  # the names of rows have no scale
+        tables = [a if is_float(n.dtype) else a.reshape(len(a), -1)[:, :0] for n, a in looked_at]
         if self.step.labels is None:
-            return facts_of(self._looked_at, None, loss)
+            return facts_of(tables, None, loss)
         held_out = validation[inputs] if validation else None
-        return facts_of(self._looked_at, training[inputs][some], loss, held_out)
+        return facts_of(tables, training[inputs][some], loss, held_out)
 
     def _compile(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.data.lazy import is_lazy
 from chainrule.errors import ConfigurationError, DataError, ShapeError
 from chainrule.graph.dim import show
+from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.nn import Loss
 
@@ -71,6 +72,25 @@ def check_finite(array: Array, what: str) -> None:
             given=f"{array[place]} in {where}; {int((~finite).sum())} such numbers in all",
             hint="leave out those rows, or fill the gaps first",
         )
+
+
+def check_indices(graph: Graph, node: Node, array: Array) -> None:
+    """Raise :class:`DataError` at the first whole number that an embedding of the input has no row for."""
+    if is_lazy(array):
+        return
+    tables = [n.inputs[0] for n in graph.consumers.get(node, ()) if n.op.name == "gather" and n.inputs[1] is node]
+    for size in {int(n.shape[0]) for n in tables if isinstance(n.shape[0], int)}:
+        outside = (array < 0) | (array >= size)
+        if outside.any():
+            place = tuple(int(i) for i in np.argwhere(outside)[0])
+            raise DataError(
+                f"{node.name} has a number that is not in the table",
+                given=f"{array[place]} in row {place[0]}" + (f", step {place[1]}" if len(place) > 1 else ""),
+                expected=f"whole numbers from 0 to {size - 1}",
+                hint=f"an embedding with input_dim = {int(array.max()) + 1} has a row for every number here"
+                if array.min() >= 0
+                else None,
+            )
 
 
 def fits(array: Array, node: Node) -> bool:

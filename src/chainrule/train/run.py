@@ -22,7 +22,7 @@ from chainrule.rewrite import rewrite
 from chainrule.train.first_bad import BadNumber
 from chainrule.train.formulas import joined, step_formulas
 from chainrule.train.history import History
-from chainrule.train.labels import Labels, examples, fits
+from chainrule.train.labels import Labels, check_indices, examples, fits
 from chainrule.train.readings import READINGS as READINGS
 from chainrule.train.step import StepGraph
 from chainrule.train.watch import Watched
@@ -243,6 +243,7 @@ def inputs_of(model: Model, X: Any, only: Sequence[Node] | None = None) -> list[
                 given=show(array.shape),
                 expected=show(node.shape),
             )
+        check_indices(model.graph, node, array)
         arrays.append(array)
     if any(len(a) != len(arrays[0]) for a in arrays):
         raise ShapeError("the inputs have different numbers of examples", given=[len(a) for a in arrays])
