@@ -266,3 +266,17 @@ def test_a_layer_is_called_with_a_node_or_numbers():
 def test_an_activation_returns_a_node(layer):
     with pytest.raises(GraphError, match=r"(?s)activation <lambda> does not return a node.*NoneType"):
         layer(cr.input("x", ("m", 2)))
+
+
+# --- shapes -------------------------------------------------------------------------------------------
+
+
+def test_reshape_gives_every_example_another_shape_and_flatten_undoes_it():
+    x = cr.input("x", ("m", 12))
+    pictures = cr.Reshape((3, -1, 2))(x)
+    assert pictures.shape == (x.shape[0], 3, 2, 2)
+    rows = RNG.normal(size=(5, 12))
+    np.testing.assert_array_equal(cr.evaluate(pictures, {x: rows}), rows.reshape(5, 3, 2, 2))
+    np.testing.assert_array_equal(cr.evaluate(cr.Flatten()(pictures), {x: rows}), rows)
+    with pytest.raises(ShapeError, match="12"):
+        cr.Reshape((5, 3))(x)

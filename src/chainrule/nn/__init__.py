@@ -34,7 +34,7 @@ from chainrule.nn.initializers import (
     initializer,
 )
 from chainrule.nn.layer import Layer
-from chainrule.nn.layers import Activation, Dense, Flatten
+from chainrule.nn.layers import Activation, Dense, Flatten, Reshape
 from chainrule.nn.losses import (
     LOSSES,
     Loss,
@@ -138,6 +138,7 @@ __all__ = [
     "PrimaryCapsules",
     "RMSNormalization",
     "Recurrent",
+    "Reshape",
     "Residual",
     "Scaled",
     "Sequential",

@@ -1,8 +1,8 @@
-"""The layers: Dense, Activation, Flatten. Names and arguments follow Keras where it has them."""
+"""The layers: Dense, Activation, Flatten, Reshape. Names and arguments follow Keras where it has them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.errors import ConfigurationError, GraphError
@@ -115,3 +115,27 @@ class Flatten(Layer):
     def apply(self, x: Node) -> Node:
         """The rows."""
         return reshape(x, (x.shape[0], product(x.shape[1:])))
+
+
+class Reshape(Layer):
+    """Every example in another shape: (m, 784) becomes (m, 28, 28, 1).
+
+    Args:
+        target_shape: the shape of one example; one size may be -1, which is what remains.
+        name: the layer's name.
+
+    >>> import chainrule as cr
+    >>> cr.Reshape((2, -1))(cr.input("X", ("m", 6))).shape
+    (m, 2, 3)
+    """
+
+    def __init__(self, target_shape: Sequence[int], name: str | None = None) -> None:
+        super().__init__(name)
+        self.target_shape = tuple(target_shape)
+
+    def apply(self, x: Node) -> Node:
+        """The same numbers in the other shape."""
+        return reshape(x, (x.shape[0], *self.target_shape))
+
+    def __repr__(self) -> str:
+        return f"Reshape({self.target_shape})"

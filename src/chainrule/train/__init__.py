@@ -6,13 +6,16 @@ from chainrule.train.formulas import formulas
 from chainrule.train.history import History
 from chainrule.train.objective import Objective
 from chainrule.train.run import Run
+from chainrule.train.search import Candidate, Ranking, grid, search
 from chainrule.train.step import StepGraph, step_graph
 from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
 
 __all__ = [
+    "Candidate",
     "EarlyStopping",
     "History",
     "Objective",
+    "Ranking",
     "Run",
     "StepGraph",
     "TableRun",
@@ -22,8 +25,10 @@ __all__ = [
     "fit_folder",
     "fit_table",
     "formulas",
+    "grid",
     "load",
     "load_table",
     "save",
+    "search",
     "step_graph",
 ]

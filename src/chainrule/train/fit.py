@@ -143,7 +143,6 @@ def fit(
     >>> [round(float(v), 2) for v in (run.parameters["W1"][0, 0], run.parameters["b1"][0])]
     [3.0, 1.0]
     """
-    stopping = EarlyStopping(early_stopping) if isinstance(early_stopping, int) else early_stopping
     for callback in callbacks:
         if not callable(callback):
             raise ConfigurationError("a callback is a function of the run so far", given=repr(callback))
@@ -158,7 +157,7 @@ def fit(
         validation_data=validation_data,
         validation_split=validation_split,
         metrics=metrics,
-        early_stopping=stopping,
+        early_stopping=early_stopping,
         sample_weight=sample_weight,
         class_weight=class_weight,
         frozen=frozen,
@@ -219,7 +218,7 @@ class Trainer:
         validation_data: Any = None,
         validation_split: float = 0.0,
         metrics: Sequence[Any] | None = None,
-        early_stopping: EarlyStopping | None = None,
+        early_stopping: EarlyStopping | int | None = None,
         sample_weight: Any = None,
         class_weight: Any = None,
         frozen: Any = (),
@@ -284,7 +283,7 @@ class Trainer:
             "shuffle": shuffle,
             "dtype": str(np.dtype(dtype).name),
         }
-        self.early_stopping = early_stopping
+        self.early_stopping = EarlyStopping(early_stopping) if isinstance(early_stopping, int) else early_stopping
         self.first_bad: BadNumber | None = None
         self._watch = Watch() if watch is None or watch is False else read_watch(self.step, watch, every)
         self._looked_at: list[Array] = []
