@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -79,6 +78,8 @@ def search(
     held_out = {"validation_data": validation_data, "validation_split": 0.0 if validation_data else validation_split}
     train = partial(_train, X=X, Y=Y, epochs=epochs, settings={**settings, **held_out})
     count = workers or os.cpu_count() or 1
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait  # with logging: not at the door
+
     line = _Line(len(chosen) * len(named), sys.stderr.isatty() if progress is None else progress)
     done: dict[tuple[str, int], tuple[Run, float]] = {}
     with ThreadPoolExecutor(count, "candidate") as pool:  # the compiled programs run outside of Python's lock
