@@ -2,10 +2,11 @@
 
 What one learns: the figure that every course on deep learning begins with, measured. A logistic regression, a support
 vector machine and three networks learn to read digits from ever larger shares of 4,000 images (MNIST); 1,000 others say
-how well. With few images nothing is gained by size; with more, the larger network wins, and what is linear stays
-behind. A support vector machine with a Gaussian kernel is no straw man: RESULT. Every point is a mean over several
-draws of the share, all models get the same draws, and the bars are their standard deviation. Each network makes the
-same number of steps, whatever the share.
+how well. With 50 images size is worth little: 65% for all, 68% for the large network. With 4,000 the linear model has
+89.6%, the networks 91.0%, 93.7% and 95.5% in the order of their size. A support vector machine with a Gaussian kernel
+is no straw man: up to 1,500 images it keeps up with the large network (93.5% and 93.3%), with 4,000 it has 94.7%. Every
+point is a mean over several draws of the share, all models get the same draws, and the bars are their standard
+deviation. Each network makes the same number of steps, whatever the share.
 """
 
 import argparse
