@@ -417,23 +417,32 @@ class Epochs:
             carry, (outputs, seen) = lax.scan(step, carry, batches)
             return carry, outputs, jnp.pad(seen, ((0, len(at) - full), (0, 0))) if always else seen
 
-        def one(i: Any, state: Any, look: bool = False) -> Any:
-            carry, outputs, _ = state
+        def step_at(i: Any, carry: Any, outputs: Any, look: bool) -> tuple[Any, Any, Any]:
             batch = tuple(lax.dynamic_index_in_dim(a, i, keepdims=False) for a in batches)
             carry, row, seen = self._one_step(carry, batch, constants, look)
             return carry, lax.dynamic_update_index_in_dim(outputs, row, i, 0), seen
 
+        def unseen(i: Any, state: Any) -> Any:
+            carry, outputs = state
+            return step_at(i, carry, outputs, look=False)[:2]
+
+        def looked_at(i: Any, state: Any) -> Any:
+            carry, outputs, _ = state
+            return step_at(i, carry, outputs, look=True)
+
         def upto(state: Any, place: Any) -> Any:
             """The steps before a watched one, none of which is looked at, and the watched one if it is there."""
-            state, i = state
-            state = lax.fori_loop(i, jnp.minimum(place, full), one, state)
-            state = lax.cond(place < full, partial(one, look=True), lambda _, state: state, place, state)
-            return (state, place + 1), state[2]
+            carry, outputs, i = state
+            carry, outputs = lax.fori_loop(i, jnp.minimum(place, full), unseen, (carry, outputs))
+            # A loop of one turn or none: a choice would copy all that is carried.
+            one = place, jnp.minimum(place + 1, full)
+            carry, outputs, seen = lax.fori_loop(*one, looked_at, (carry, outputs, nothing))
+            return (carry, outputs, place + 1), seen
 
         nothing = jnp.zeros(watched, self.kinds.float)
-        state = carry, jnp.zeros((full, len(self.plan.outputs)), self.kinds.float), nothing
-        (state, i), seen = lax.scan(upto, (state, 0), at)
-        carry, outputs, _ = lax.fori_loop(i, full, one, state)
+        outputs = jnp.zeros((full, len(self.plan.outputs)), self.kinds.float)
+        (carry, outputs, i), seen = lax.scan(upto, (carry, outputs, 0), at)
+        carry, outputs = lax.fori_loop(i, full, unseen, (carry, outputs))
         return carry, outputs, seen
 
     def _one_step(self, carry: Any, batch: Any, constants: Any, look: bool = False) -> tuple[Any, Any, Any]:
