@@ -5,7 +5,7 @@ Small capsules vote for large ones, û = W u, and a few rounds of routing send e
 it; the derivative goes through the rounds like through any other formula. Both networks have about the same number of
 parameters and see centred digits of MNIST only; the digits held out are then shifted by up to four pixels.
 
-Measured, mean of three seeds: 97.7 % of the digits in the middle for the convolutional network, 96.1 % for the capsules;
+Measured, mean of three seeds: 97.7 % of the digits in the middle for the convolutional network, 96.1 % for capsules;
 moved by two pixels 80.7 % and 70.7 %, by four 33.0 % and 24.0 %. At this size and training the capsules are not the
 better ones.
 """
