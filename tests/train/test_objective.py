@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ConfigurationError, GraphError
+from chainrule.errors import ConfigurationError, GraphError, ShapeError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -140,6 +140,7 @@ def missing_input():
     [
         (lambda: linear_fit(Y=Y), ConfigurationError, "Y belongs to a loss that compares.*labels are inputs"),
         (lambda: linear_fit(metrics=["accuracy"]), ConfigurationError, "metrics belongs to a loss"),
+        (lambda: linear_fit(sample_weight=np.ones(5)), ShapeError, r"one weight for each example.*\(5,\).*\(40,\)"),
         (missing_input, GraphError, r"cost J needs an input.*also y: float \(m,\)"),
         (lambda: linear_fit(frozen="weights"), ConfigurationError, "frozen: no such parameter.*'weights'.*w, b"),
         (lambda: linear_fit(frozen=["w", "b"]), ConfigurationError, "nothing to learn"),

@@ -234,7 +234,10 @@ class Trainer:
         own = own_objectives(loss, optimizer, learning_rate)
         arrays = inputs_of(model, X)
         if own:
-            self.steps, codes, weights = self._own_steps(model, own, Y, frozen, metrics, sample_weight, class_weight)
+            rows = len(arrays[0])
+            self.steps, codes, weights = self._own_steps(
+                model, own, rows, Y, frozen, metrics, sample_weight, class_weight
+            )
         else:
             chosen = default_loss(model) if loss is None else loss_by_name(loss)
             rule = optimizer_by_name(optimizer, learning_rate)
@@ -297,6 +300,7 @@ class Trainer:
         self,
         model: Model,
         objectives: Sequence[Objective],
+        rows: int,
         Y: Any,
         frozen: Any,
         metrics: Any,
@@ -313,9 +317,7 @@ class Trainer:
                 )
         check_inputs(model, objectives)
         self.labels = Labels("none")
-        weights = None
-        if sample_weight is not None:
-            weights = example_weights(self.labels, np.zeros(len(np.asarray(sample_weight))), sample_weight, None)
+        weights = example_weights(self.labels, np.zeros(rows), sample_weight, None)
         costs = [o.cost for o in objectives]
         whole = Graph([*model.outputs, *costs])
         free = _learned(whole, frozen)
