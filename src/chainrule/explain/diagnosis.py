@@ -22,7 +22,7 @@ import numpy as np
 from chainrule.explain.numbers import number
 from chainrule.notation import write
 from chainrule.train import Run
-from chainrule.train.run import READINGS
+from chainrule.train.readings import READINGS
 from chainrule.train.watch import Quantity, Watched, quantities
 
 Array = np.ndarray[Any, Any]

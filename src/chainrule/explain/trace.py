@@ -29,7 +29,8 @@ from chainrule.notation import Names, Picture, Symbol, repeats, svg, unique_name
 from chainrule.ops import input as input_
 from chainrule.rewrite import rewrite, unrolled
 from chainrule.train import Run
-from chainrule.train.run import READINGS, inputs_of
+from chainrule.train.readings import READINGS
+from chainrule.train.run import inputs_of
 from chainrule.train.step import StepGraph
 
 Array = np.ndarray[Any, Any]

@@ -23,7 +23,7 @@ from chainrule.train.first_bad import BadNumber
 from chainrule.train.formulas import joined, step_formulas
 from chainrule.train.history import History
 from chainrule.train.labels import Labels, check_indices, examples, fits
-from chainrule.train.readings import READINGS as READINGS
+from chainrule.train.readings import READINGS
 from chainrule.train.step import StepGraph
 from chainrule.train.watch import Watched
 
