@@ -10,8 +10,10 @@ after all that is shown has been derived. They change the order of the work, nev
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -22,10 +24,11 @@ from chainrule.graph.graph import depends_on
 from chainrule.graph.node import Node, ancestors
 from chainrule.ops import constant, loop, tanh
 from chainrule.ops.batch import at_all_times
+from chainrule.ops.contractions import EINSUM
 from chainrule.ops.loop import hole, results_of
 from chainrule.ops.shaping import concatenate
 from chainrule.rewrite.match import variable
-from chainrule.rewrite.products import cut, free, multiplied, together_after, without
+from chainrule.rewrite.products import Summed, cut, free, multiplied, summed, together_after, without
 from chainrule.rewrite.rewriter import Rewriting, Rule, Step, structure
 
 VIEWS = ("slice", "reshape", "transpose", "broadcast_to", "cast")
@@ -36,7 +39,9 @@ def _example() -> Node:
     """A loop in which each pass finds something to do."""
     W, V, U = variable("W", (3, 2)), variable("V", (3, 2)), variable("U", (2, 2))
     h, y = loop(
-        lambda h, x: (h := tanh(x @ W) * tanh(x @ V + h @ U), h @ U), constant(np.ones(2)), variable("x", (4, 3))
+        lambda h, x: (h := tanh(x @ W) * tanh(x @ V + h @ U + tanh(h) @ U), h @ U),
+        constant(np.ones(2)),
+        variable("x", (4, 3)),
     )
     node: Node = h + y[0]
     return node
@@ -47,6 +52,7 @@ def _pass(name: str, law: str) -> Rule:
 
 
 ONE_PRODUCT = _pass("one product", "x W₁ and x W₂ are parts of x [W₁; W₂]")
+ONE_SUM = _pass("one sum of products", "a U + b V is [a, b] [U; V]")
 BEFORE = _pass("before the loop", "what does not need the state is computed for all steps at once")
 AFTER = _pass("after the loop", "what the state does not need is computed from all steps at once")
 
@@ -130,6 +136,7 @@ class _Loop:
 
     def results(self) -> list[Node]:
         """The nodes that give what is wanted."""
+        self.one_sum()
         self.one_product()
         self.before()
         late = self.later()
@@ -185,6 +192,52 @@ class _Loop:
         leaf = hole("; ".join(str(h.name) for h in leaves), whole)
         self.fixed[leaf] = whole
         return leaf
+
+    def one_sum(self) -> None:
+        """a U + b V … as one product of [a, b …], where the weights U, V … are the same at every step."""
+        order = self.order()
+        users: dict[Node, list[Node]] = {}
+        for n in order:
+            for i in n.inputs:
+                users.setdefault(i, []).append(n)
+        ends = {*self.after, *self.every}
+        waits = depends_on([*self.after, *self.every], self.states)  # the others leave the loop
+
+        def inner(n: Node) -> bool:
+            """A sum that only another sum needs."""
+            by = users.get(n, [])
+            return _adds(n) and n not in ends and n.name is None and len(by) == 1 and _adds(by[0])
+
+        changed: dict[Node, Node] = {}
+        for root in order:
+            if not _adds(root) or inner(root):
+                continue
+            terms = list(root.inputs)
+            while any(map(inner, terms)):
+                terms = [i for t in terms for i in (t.inputs if inner(t) else (t,))]
+            groups: dict[Any, list[Node]] = {}
+            for t in terms:
+                place = self.constant_operand(t)
+                found = summed(t, place) if place is not None else None
+                if found is not None and len(users[t]) == 1 and t not in ends and t in waits:
+                    weight, other = t.inputs[found.place], t.inputs[1 - found.place]
+                    key = found, without(weight, found.axis), without(other, found.other), t.dtype
+                    groups.setdefault(key, []).append(t)
+            several = [(found, some) for (found, *_), some in groups.items() if len(some) > 1]
+            if several:
+                joined = {t for _, some in several for t in some}
+                made = [self._one_of(found, some) for found, some in several]
+                whole = reduce(operator.add, [t for t in terms if t not in joined] + made)
+                changed[root] = whole.named(root.name, root.scope) if root.name else whole
+        self.note(ONE_SUM, changed)
+
+    def _one_of(self, found: Summed, products: Sequence[Node]) -> Node:
+        """The product that is the sum of some."""
+        place = found.place
+        products = sorted(products, key=lambda p: self.body.number[p.inputs[1 - place]])
+        weights = self.side_by_side([p.inputs[place] for p in products], found.axis)
+        others = concatenate([p.inputs[1 - place] for p in products], found.other)
+        return EINSUM(*((others, weights) if place else (weights, others)), spec=found.spec)
 
     def one_product(self) -> None:
         """x W₁, x W₂ … as parts of x [W₁; W₂ …]."""
@@ -303,3 +356,8 @@ class _Late:
     def _built(self, leaves: Mapping[Node, Node]) -> Node | None:
         found = self.loop.outside(self.node, {n: (leaves[n], True) for n in self.leaves})
         return found[0] if found is not None and found[1] else None
+
+
+def _adds(node: Node) -> bool:
+    """A sum of two of one shape."""
+    return node.op.name == "add" and all(i.shape == node.shape for i in node.inputs)

@@ -46,6 +46,35 @@ def free(node: Node, place: int) -> Product | None:
     return Product(spec, place, words[place].index(own[0]), result.index(own[0])) if len(own) == 1 else None
 
 
+@dataclass(frozen=True)
+class Summed:
+    """A contraction of two operands over one letter: several that are added up are one, of longer operands.
+
+    Attributes:
+        spec: its letters, as of a :class:`Product`.
+        place: of the operand that is looked at.
+        axis: its axis that is summed over.
+        other: that of the other operand.
+    """
+
+    spec: str
+    place: int
+    axis: int
+    other: int
+
+
+def summed(node: Node, place: int) -> Summed | None:
+    """The product sums over one letter, as seen from the operand at ``place``."""
+    if node.op.name != "einsum" or len(node.inputs) != 2:
+        return None
+    spec = _spelled(node.attrs["spec"])
+    words, result = parse(spec)
+    letters = [c for c in words[0] if c in words[1] and c not in result]
+    if len(letters) != 1:
+        return None
+    return Summed(spec, place, words[place].index(letters[0]), words[1 - place].index(letters[0]))
+
+
 def _spelled(spec: str) -> str:
     names: dict[str, str] = {}
     return "".join(c if c in ",->" else names.setdefault(c, LETTERS[len(names)]) for c in spec)

@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule.data.lazy import batches, chosen, is_lazy
 from chainrule.engine.program import check_mapping
+from chainrule.engine.sharing import load, shares
 from chainrule.errors import ConfigurationError, DataError, ShapeError, near
 from chainrule.graph.dim import definite, show
 from chainrule.graph.graph import Graph
@@ -92,6 +93,7 @@ def fit(
     every: int = 1,
     seed: int = 0,
     dtype: Any = "float32",
+    devices: Any = "auto",
     progress: bool | None = None,
 ) -> Run:
     """Train a network on examples and labels.
@@ -128,6 +130,8 @@ def fit(
         every: the steps that are sampled: the first, and every so many-th after it.
         seed: of initial parameters, held-out examples and shuffling. The same seed gives the same bits.
         dtype: the working precision, ``"float32"`` or ``"float64"``.
+        devices: how many devices share the rows of a batch; by default one, or the cores of the processor where that
+            makes a step of this network faster.
         progress: a live line with loss and validation loss; by default in a terminal only.
 
     Returns:
@@ -167,6 +171,7 @@ def fit(
         every=every,
         seed=seed,
         dtype=dtype,
+        devices=devices,
     )
     epochs = _at_least_one(epochs, "epochs")
     show = Progress(epochs) if (sys.stderr.isatty() if progress is None else progress) else None
@@ -228,6 +233,7 @@ class Trainer:
         every: int = 1,
         seed: int = 0,
         dtype: Any = "float32",
+        devices: Any = "auto",
     ) -> None:
         start = network if isinstance(network, Run) and start is None else start
         model = _model_of(network, X)
@@ -292,7 +298,7 @@ class Trainer:
         self._looked_at: list[Array] = []
         self._facts = self._noted(training, validation) if self._watch.nodes else {}
         self._initial = self._start(start)
-        self._epochs = self._compile(training, validation, batch, columns, dtype)
+        self._epochs = self._compile(training, validation, batch, columns, dtype, devices)
         self.chunk = self._chunk(batch)
         self._drawn: tuple[int, int, Array] | None = None
 
@@ -399,8 +405,9 @@ class Trainer:
         batch: int,
         columns: list[str],
         dtype: Any,
+        devices: Any,
     ) -> Any:
-        from chainrule.engine.xla import Epochs
+        from chainrule.engine.xla import Devices, Epochs
         from chainrule.engine.xla.epochs import Plan, Turn
 
         step, stopping = self.step, self.early_stopping
@@ -445,7 +452,35 @@ class Trainer:
             seed=self.seed,
         )
         stream = partial(batches, training) if any(map(is_lazy, training)) else None
-        return Epochs(plan, self._initial, training, validation, dtype, stream)
+        count = self._shared_by(devices, plan)
+        self.settings["devices"] = count
+        return Epochs(plan, self._initial, training, validation, dtype, stream, Devices.of(count))
+
+    def _shared_by(self, devices: Any, plan: Any) -> int:
+        """Among how many devices, here and in each process that it works together with, a batch is divided."""
+        from chainrule.engine.xla import local_cores, processes
+
+        rows, together = plan.batch_size, processes()
+        if rows % together:
+            raise ConfigurationError(
+                "the rows of a batch are divided evenly among the processes",
+                given=f"{rows} rows, {together} processes",
+                hint=f"batch_size={max(1, round(rows / together)) * together}",
+            )
+        share = rows // together
+        if devices == "auto":
+            outputs = [n for turn in plan.turns for n in (*turn.carry.values(), *turn.outputs)]
+            sizes = {str(leaf.shape[0]): share for leaf in plan.examples}
+            return shares(load(outputs, plan.carry, sizes), share, local_cores())
+        count = _at_least_one(devices, "devices")
+        if share % count:
+            raise ConfigurationError(
+                "the rows of a batch are divided evenly among the devices",
+                given=f"{share} rows, {count} devices",
+                hint=f"batch_size={max(1, round(share / count)) * count * together}, or "
+                f"devices={max(d for d in range(1, count) if share % d == 0)}",
+            )
+        return count
 
     def _start(self, before: Any) -> dict[Node, Any]:
         given = self._given(before)

@@ -2,8 +2,10 @@
 
 from chainrule.engine.xla.cache import use_cache
 from chainrule.engine.xla.compile import Compiled, compile_nodes
+from chainrule.engine.xla.devices import Devices, local_cores, processes, use_cores
 from chainrule.engine.xla.epochs import Epochs
 
 use_cache()
+use_cores()
 
-__all__ = ["Compiled", "Epochs", "compile_nodes"]
+__all__ = ["Compiled", "Devices", "Epochs", "compile_nodes", "local_cores", "processes"]

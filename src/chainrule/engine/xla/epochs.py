@@ -22,6 +22,7 @@ from jax import lax
 from chainrule.engine.draws import Key
 from chainrule.engine.program import FIRST, Kinds, Program, as_array, learn_sizes
 from chainrule.engine.xla.compile import kinds_for, precision, trace
+from chainrule.engine.xla.devices import Devices
 from chainrule.engine.xla.namespace import XLA
 from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
@@ -114,6 +115,7 @@ class Epochs:
         dtype: the working precision.
         stream: for examples that are not to lie on the device: called with an order of rows and a number of them, it
             goes through arrays of so many.
+        devices: what it runs on.
     """
 
     plan: Plan
@@ -122,6 +124,7 @@ class Epochs:
     validation: Sequence[Any] = ()
     dtype: Any = None
     stream: Stream | None = None
+    devices: Devices = field(default_factory=Devices)
     status: int = field(default=RUNNING, init=False)
     best_epoch: int = field(default=-1, init=False)
 
@@ -136,27 +139,28 @@ class Epochs:
         self._kept = [(np.zeros(0, np.int64), np.zeros((0, self.width)))]
         self._validate = Program(plan.validation, plan.draws)
         with self._precision():
-            put = partial(_put, kinds=self.kinds)
+            put, feed = self._put, self._feed
             self.carry = tuple(put(n, self.start[n]) for n in self.leaves)
             self.best = tuple(put(n, self.start[n]) for n in self.leaves) if plan.monitor is not None else ()
-            feed = partial(_feed, kinds=self.kinds)
             resident = self.examples if self.stream is None else ()
             self.data = tuple(feed(n, a) for n, a in zip(plan.examples, resident, strict=False))
             self.held_out = tuple(feed(n, a) for n, a in zip(plan.examples, self.validation, strict=False))
-            self.fixed = (*(put(n, v) for n, v in plan.constants.items()), jnp.uint32(plan.seed % 2**32))
+            send = self.devices.put
+            self.fixed = (*(put(n, v) for n, v in plan.constants.items()), send(np.uint32(plan.seed % 2**32)))
             worst = -np.inf if plan.larger_is_better else np.inf
             self.control = (
-                jnp.asarray(RUNNING, jnp.int32),
-                jnp.asarray(worst, self.kinds.float),
-                jnp.asarray(-1, jnp.int32),
-                jnp.asarray(0, jnp.int32),
+                send(np.int32(RUNNING)),
+                send(np.asarray(worst, self.kinds.float)),
+                send(np.int32(-1)),
+                send(np.int32(0)),
             )
         self.epoch = 0
         self._under_way: tuple[Any, ...] = ()
         # Nothing is donated: what the call began with is needed where it ends in numbers that are not finite.
-        self._run = jax.jit(self._program, static_argnames="careful")
-        self._run_block = jax.jit(self._block, donate_argnums=0)
-        self._end_epoch = jax.jit(self._close, donate_argnums=0)
+        compiled = partial(jax.jit, out_shardings=self.devices.everywhere)
+        self._run = compiled(self._program, static_argnames="careful")
+        self._run_block = compiled(self._block, donate_argnums=0)
+        self._end_epoch = compiled(self._close, donate_argnums=0)
 
     def run(self, permutations: np.ndarray[Any, Any], epochs: int) -> np.ndarray[Any, Any]:
         """Train for some epochs, at most as many as there are permutations.
@@ -202,13 +206,14 @@ class Epochs:
         samples: list[Any] = []
         for order in permutations[:epochs]:
             first, start = (self.epoch + len(history)) * self.steps, jax.tree.map(jnp.copy, carry)
-            total, seen = jnp.zeros(len(self.plan.outputs), self.kinds.float), []
+            total: Any = 0
+            seen = []
             with self._precision():
                 for k, block in enumerate(self.stream(order, size)):
-                    fed = tuple(_feed(n, a, self.kinds) for n, a in zip(self.plan.examples, block, strict=True))
+                    fed = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, block, strict=True))
                     steps = first + k * (size // batch)
-                    carry, part, looked_at = self._run_block(carry, fed, self.fixed, np.int32(steps))
-                    total = total + part
+                    carry, part, looked_at = self._run_block(carry, fed, self.fixed, self.devices.put(np.int32(steps)))
+                    total = part + total
                     seen.append(np.asarray(looked_at)[self._looked_at(steps, len(fed[0]))])
                 total = total if self.plan.totals else total / rows
                 carry, best, control, row = self._end_epoch(
@@ -246,8 +251,8 @@ class Epochs:
                 self.carry,
                 self.best,
                 self.control,
-                permutations,
-                np.int32(epochs),
+                self.devices.put(permutations),
+                self.devices.put(np.int32(epochs)),
                 self.data,
                 self.held_out,
                 self.fixed,
@@ -286,7 +291,7 @@ class Epochs:
         """Some examples, on the device."""
         if self.stream is None:
             return tuple(jnp.take(a, rows, axis=0) for a in self.data)
-        return tuple(_feed(n, a[rows], self.kinds) for n, a in zip(self.plan.examples, self.examples, strict=True))
+        return tuple(self._feed(n, a[rows]) for n, a in zip(self.plan.examples, self.examples, strict=True))
 
     def _keep(self, samples: np.ndarray[Any, Any], before: int) -> None:
         """Note the samples of some epochs (epochs, places, watched); the last place of an epoch may be empty."""
@@ -321,6 +326,12 @@ class Epochs:
     def values(self, best: bool = False) -> dict[Node, np.ndarray[Any, Any]]:
         """The present value of every leaf of the carry, or the best one seen."""
         return {n: np.asarray(v) for n, v in zip(self.leaves, self.best if best else self.carry, strict=True)}
+
+    def _put(self, node: Node, value: Any) -> Any:
+        return self.devices.put(np.asarray(value, dtype=self.kinds.of(node.dtype)))
+
+    def _feed(self, node: Node, value: Any) -> Any:
+        return self.devices.put(as_array(node, value, self.kinds))
 
     def _precision(self) -> AbstractContextManager[Any]:
         return precision(self.kinds, *self._turns, self._validate, *self._watched)
@@ -393,11 +404,12 @@ class Epochs:
         batch = min(self.plan.batch_size, rows)
         full, rest = divmod(rows, batch)
         batches = tuple(a[: full * batch].reshape(full, batch, *a.shape[1:]) for a in arrays)
+        batches = self.devices.divide(batches, axis=1)
         at = self._watched_steps(first, jnp, full + bool(rest))
         carry, outputs, seen = self._full_batches(carry, batches, at, constants)
         total = outputs.sum(axis=0) * (1 if self.plan.totals else batch)
         if rest:
-            last = tuple(a[full * batch :] for a in arrays)
+            last = self.devices.divide(tuple(a[full * batch :] for a in arrays))
             carry, row, seen_last = self._one_step(carry, last, constants, look=bool(self.plan.watched))
             total = total + row * (1 if self.plan.totals else rest)
             if self.plan.watched:
@@ -459,7 +471,7 @@ class Epochs:
             row += [values[n] for n in turn.outputs]
             fed = fed | {leaf: values[new] for leaf, new in turn.carry.items()}
         samples = jnp.concatenate(seen) if seen else jnp.zeros(self.width, self.kinds.float)
-        return tuple(fed[leaf] for leaf in self.leaves), self._row(row), samples
+        return self.devices.unite(tuple(fed[leaf] for leaf in self.leaves)), self._row(row), samples
 
     def _row(self, values: Any) -> Any:
         return jnp.stack(values).astype(self.kinds.float)
@@ -471,7 +483,7 @@ class Epochs:
         rows = held_out[0].shape[0]
 
         def block(arrays: Any) -> Any:
-            fed = leaves | dict(zip(self.plan.examples, arrays, strict=True))
+            fed = leaves | dict(zip(self.plan.examples, self.devices.divide(arrays), strict=True))
             return self._row(trace(self._validate, fed, self.kinds, key))
 
         size = self.plan.validation_rows
@@ -505,11 +517,3 @@ class Epochs:
 def _all_finite(carry: Any) -> Any:
     floats = [a for a in carry if jnp.issubdtype(a.dtype, jnp.floating)]
     return jnp.stack([jnp.isfinite(a).all() for a in floats]).all() if floats else True
-
-
-def _put(node: Node, value: Any, kinds: Kinds) -> Any:
-    return jax.device_put(np.asarray(value, dtype=kinds.of(node.dtype)))
-
-
-def _feed(node: Node, value: Any, kinds: Kinds) -> Any:
-    return jax.device_put(as_array(node, value, kinds))

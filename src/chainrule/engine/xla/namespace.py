@@ -37,7 +37,9 @@ class XlaNamespace:
             return jnp.einsum(spec, *xs)
         (a, b), result = spec.split("->")[0].split(","), spec.split("->")[1]
         batch = [c for c in a if c in b and c in result]
-        summed = [c for c in a if c in b and c not in result]
+        # In the order in which the larger operand has them, so that it is the smaller that is turned round.
+        larger = a if xs[0].size >= xs[1].size else b
+        summed = [c for c in larger if c in a and c in b and c not in result]
         dims = (
             (tuple(a.index(c) for c in summed), tuple(b.index(c) for c in summed)),
             (tuple(a.index(c) for c in batch), tuple(b.index(c) for c in batch)),

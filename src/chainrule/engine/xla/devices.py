@@ -1,0 +1,108 @@
+"""The devices that a program runs on: one, or several that share the rows of a batch.
+
+Every device has all parameters and does every update; the rows of a batch are divided, and XLA's partitioner adds up
+what sums over rows. A CPU's cores are made devices of their own before JAX starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.lax import with_sharding_constraint
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from chainrule.errors import ConfigurationError
+
+_constrained: Any = with_sharding_constraint
+MOST_CORES = 8
+"""So many cores are devices of their own, at most: the more there are, the longer they wait for each other."""
+
+
+def use_cores() -> None:
+    """Make each core a device, unless the user has said how many there are or JAX has begun already."""
+    config: Any = jax.config
+    if config.jax_num_cpu_devices < 0 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with contextlib.suppress(RuntimeError):
+            config.update("jax_num_cpu_devices", min(MOST_CORES, cores()))
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def local_cores() -> int:
+    """The devices here that are cores; 1 where JAX computes on something else."""
+    return jax.local_device_count() if jax.default_backend() == "cpu" else 1
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Some devices that share the rows of a batch.
+
+    Attributes:
+        mesh: they in a row; None for the one that JAX takes by itself.
+    """
+
+    mesh: Mesh | None = None
+
+    @classmethod
+    def of(cls, count: int) -> Devices:
+        """So many of the devices of this process, and of each that it works together with."""
+        mine = jax.local_devices()
+        if count > len(mine):
+            raise ConfigurationError(
+                "more devices than there are",
+                given=count,
+                expected=f"at most {len(mine)}: {', '.join(map(str, mine[:MOST_CORES]))}",
+                hint="to try it on a processor with fewer cores: jax.config.update('jax_num_cpu_devices', "
+                f"{count}), before chainrule trains or compiles anything",
+            )
+        if count == 1 and jax.process_count() == 1:
+            return cls()
+        by_process: dict[int, list[Any]] = {}
+        for device in jax.devices():
+            by_process.setdefault(device.process_index, []).append(device)
+        return cls(Mesh([d for some in by_process.values() for d in some[:count]], ("rows",)))
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return 1 if self.mesh is None else self.mesh.size
+
+    @property
+    def everywhere(self) -> NamedSharding | None:
+        """How numbers lie that every device has."""
+        return None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+
+    def put(self, array: Any) -> Any:
+        """An array on every device."""
+        if self.everywhere is None:
+            return jax.device_put(array)
+        if jax.process_count() == 1:
+            return jax.device_put(array, self.everywhere)
+        whole = np.asarray(array)
+        return jax.make_array_from_callback(whole.shape, self.everywhere, lambda index: whole[index])
+
+    def divide(self, arrays: tuple[Any, ...], axis: int = 0) -> tuple[Any, ...]:
+        """Arrays of rows inside a program, each device with its part; where they don't divide, everywhere."""
+        if self.mesh is None or arrays[0].shape[axis] % self.count:
+            return arrays
+        parts = NamedSharding(self.mesh, PartitionSpec(*[None] * axis, "rows"))  # type: ignore[no-untyped-call]
+        return tuple(_constrained(a, parts) for a in arrays)
+
+    def unite(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Arrays inside a program, all of each on every device."""
+        if self.everywhere is None:
+            return arrays
+        return tuple(_constrained(a, self.everywhere) for a in arrays)
+
+
+def processes() -> int:
+    """How many processes train together."""
+    return int(jax.process_count())
