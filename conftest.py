@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent
 
 # Read when JAX and Matplotlib are imported. The tests are about values: on the CPU unless told otherwise.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # What the tests compile stays out of the user's own cache, and makes their second run faster.
 os.environ.setdefault("CHAINRULE_CACHE", str(ROOT / ".pytest_cache" / "compiled"))
