@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from chainrule import data, errors, nn, notation, ops, optimize, train
+from chainrule.engine.processes import distributed
 from chainrule.errors import ChainruleError
 from chainrule.graph import Dim, Graph, Node
 from chainrule.nn import (
@@ -380,6 +381,7 @@ __all__ = [
     "cumsum",
     "data",
     "directional",
+    "distributed",
     "distribution",
     "divide",
     "dot",

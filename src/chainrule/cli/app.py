@@ -19,6 +19,7 @@ from chainrule import __version__
 from chainrule.cli import show
 from chainrule.cli.compare import compare
 from chainrule.cli.figures import figure
+from chainrule.engine.processes import distributed, leads
 from chainrule.errors import ChainruleError, ConfigurationError, RunError
 from chainrule.train import Run, TrainingWarning, load
 from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
@@ -123,12 +124,25 @@ def train(
         typer.Option("--out", "-o", help="Where to save the run; runs/NAME by default.", show_default=False),
     ] = None,
     formulas: Annotated[bool, typer.Option("--formulas", help="Print the formula sheet as well.")] = False,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of process 0, to train with several processes.", show_default=False),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="How many processes train together.", show_default=False)
+    ] = None,
+    process: Annotated[int | None, typer.Option(help="The number of this one, from 0.", show_default=False)] = None,
+    in_parallel: Annotated[
+        bool, typer.Option("--distributed", help="With the processes that Slurm or MPI started; they tell the rest.")
+    ] = False,
 ) -> None:
     """Train a network to predict a column of a table, or the class of a file, and compare it with a linear model.
 
     The classes of images, recordings and text files are the names of the folders that they lie in.
     Where the loss stops being finite, the run is saved with the last finite parameters and the exit code is 2.
     """
+    if in_parallel or any(told is not None for told in (coordinator, processes, process)):
+        distributed(coordinator, processes, process)
     folder = free_folder(file.stem) if out is None else out
     check_folder(folder)
     of_files = {"size": None if size is None else two_numbers(size), "rate": rate, "seconds": seconds}
@@ -150,6 +164,8 @@ def train(
         seed=seed,
         source=file,
     )
+    if not leads():
+        return
     where = result.save(folder)  # first of all: whoever reads the rest may close the pipe
     report(result)
     if formulas:

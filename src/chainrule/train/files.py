@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.engine.processes import leads
 from chainrule.errors import ChainruleError, RunError
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
@@ -49,9 +50,13 @@ def save(run: Run, folder: str | Path, also: Mapping[str, Callable[[Path], Any]]
         folder: where to; folders above it are made.
         also: further things to write: for each subfolder a function that is given its path.
 
+    Of processes that train together the first alone writes.
+
     Errors: :class:`RunError` when the folder holds something else, or cannot be written.
     """
     target = Path(folder)
+    if not leads():
+        return target
     if target.exists() and not (target / MODEL).exists() and (not target.is_dir() or any(target.iterdir())):
         raise RunError(
             "the folder holds something that is not a run; it is left as it is",

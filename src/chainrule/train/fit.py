@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.lazy import batches, chosen, is_lazy
+from chainrule.engine.processes import leads
 from chainrule.engine.program import check_mapping
 from chainrule.engine.sharing import load, shares
 from chainrule.errors import ConfigurationError, DataError, ShapeError, near
@@ -174,7 +175,7 @@ def fit(
         devices=devices,
     )
     epochs = _at_least_one(epochs, "epochs")
-    show = Progress(epochs) if (sys.stderr.isatty() if progress is None else progress) else None
+    show = Progress(epochs) if (sys.stderr.isatty() if progress is None else progress) and leads() else None
     for callback in callbacks:
         if hasattr(callback, "begin"):
             callback.begin(trainer.run())

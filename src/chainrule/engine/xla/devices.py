@@ -6,8 +6,11 @@ what sums over rows. A CPU's cores are made devices of their own before JAX star
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +19,7 @@ import numpy as np
 from jax.lax import with_sharding_constraint
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from chainrule.errors import ConfigurationError
+from chainrule.errors import ConfigurationError, RunError
 
 _constrained: Any = with_sharding_constraint
 MOST_CORES = 8
@@ -106,3 +109,43 @@ class Devices:
 def processes() -> int:
     """How many processes train together."""
     return int(jax.process_count())
+
+
+def join(coordinator: str | None, processes: int | None, process: int | None) -> tuple[int, int]:
+    """Become one of several processes; how many there are, and which this is."""
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            "it is not known which processes train together",
+            given=f"coordinator={coordinator}, processes={processes}, process={process}; {error}",
+            expected="all three, or an environment such as Slurm's or Open MPI's that tells them",
+        ) from None
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "processes are joined first of all", given=str(error).splitlines()[0], hint="before anything is computed"
+        ) from None
+    return int(jax.process_count()), int(jax.process_index())
+
+
+@contextlib.contextmanager
+def partners() -> Iterator[None]:
+    """What is done together with other processes: a clear error where one of them has ended."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        atexit.register(_leave)
+        raise RunError(
+            "another process of this training has ended, or cannot be reached; so this one ends too",
+            given=f"process {jax.process_index()} of {jax.process_count()}: {str(error).splitlines()[0][:200]}",
+            hint="start them all again: cr.resume, or chainrule train --resume, goes on from the last checkpoint",
+        ) from None
+
+
+def _leave() -> None:
+    """End at once: an ordinary end waits for the processes that are gone, and then aborts."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)

@@ -22,7 +22,7 @@ from jax import lax
 from chainrule.engine.draws import Key
 from chainrule.engine.program import FIRST, Kinds, Program, as_array, learn_sizes
 from chainrule.engine.xla.compile import kinds_for, precision, trace
-from chainrule.engine.xla.devices import Devices
+from chainrule.engine.xla.devices import Devices, partners
 from chainrule.engine.xla.namespace import XLA
 from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
@@ -179,11 +179,16 @@ class Epochs:
 
     def start_run(self, permutations: np.ndarray[Any, Any], epochs: int) -> None:
         """Begin what :meth:`run` does; the host is free for other work until it asks for the result."""
-        found = self._call(permutations, epochs) if self.stream is None else self._streamed(permutations, epochs)
+        with partners():
+            found = self._call(permutations, epochs) if self.stream is None else self._streamed(permutations, epochs)
         self._under_way = permutations, epochs, found
 
     def finish_run(self) -> np.ndarray[Any, Any]:
         """The result of what was begun."""
+        with partners():
+            return self._finished()
+
+    def _finished(self) -> np.ndarray[Any, Any]:
         permutations, epochs, found = self._under_way
         *_, control, _, _, _, healthy = found
         if self.stream is None and (int(control[0]) == NOT_FINITE or not bool(healthy)):

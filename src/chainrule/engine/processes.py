@@ -1,0 +1,65 @@
+"""Several processes, on one machine or many, that train together: who takes part, and who speaks for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chainrule.errors import ConfigurationError
+
+
+@dataclass
+class Together:
+    """The processes that train together.
+
+    Attributes:
+        count: how many there are.
+        index: the number of this one, from 0.
+    """
+
+    count: int = 1
+    index: int = 0
+
+
+TOGETHER = Together()
+
+
+def leads() -> bool:
+    """Whether this process speaks for all: it alone writes files and reports."""
+    return TOGETHER.index == 0
+
+
+def distributed(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+    """Train together with other processes, which run the same program on the same data.
+
+    Called once, before anything is trained or compiled. Afterwards :func:`chainrule.fit` divides the rows of every
+    batch among all processes; each of them returns the same run, and process 0 alone writes files.
+
+    Args:
+        coordinator: ``"HOST:PORT"`` of process 0, as the others reach it.
+        processes: how many there are.
+        process: the number of this one, from 0.
+
+    What is left out is taken from the environment that Slurm, Open MPI or Kubernetes gives, see
+    https://docs.jax.dev/en/latest/multi_process.html
+
+    Errors: :class:`ConfigurationError` where something is missing, or where JAX has begun to work already. A process
+    that ends while others train with it ends their training with a :class:`chainrule.errors.RunError`.
+    """
+    from chainrule.engine.xla.devices import join
+
+    if coordinator is not None and not _host_and_port(coordinator):
+        raise ConfigurationError("the coordinator is process 0, as HOST:PORT", given=repr(coordinator))
+    if processes is not None and processes < 1:
+        raise ConfigurationError("processes train together, at least one", given=processes)
+    if process is not None and not 0 <= process < (processes or process + 1):
+        raise ConfigurationError(
+            "processes are numbered from 0",
+            given=f"process {process} of {processes}",
+            expected=f"0 to {processes - 1}",  # type: ignore[operator]
+        )
+    TOGETHER.count, TOGETHER.index = join(coordinator, processes, process)
+
+
+def _host_and_port(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    return bool(host) and port.isdigit()
