@@ -43,7 +43,7 @@ def distributed(coordinator: str | None = None, processes: int | None = None, pr
     https://docs.jax.dev/en/latest/multi_process.html
 
     Errors: :class:`ConfigurationError` where something is missing, or where JAX has begun to work already. A process
-    that ends while others train with it ends their training with a :class:`chainrule.errors.RunError`.
+    that ends while others train with it ends their training with a :class:`RunError`.
     """
     from chainrule.engine.xla.devices import join
 
