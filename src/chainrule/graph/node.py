@@ -150,6 +150,17 @@ class Node:
     def __delattr__(self, key: str) -> None:
         raise AttributeError(f"a node is immutable; {key!r} stays")
 
+    def __deepcopy__(self, memo: Any) -> Node:
+        return self  # what cannot change is its own copy
+
+    def __copy__(self) -> Node:
+        return self
+
+    def __reduce__(self) -> Any:
+        from chainrule.graph.pickling import one, rows_of
+
+        return one, (rows_of((self,)),)
+
     def rebuilt(self, inputs: tuple[Node, ...]) -> Node:
         """The same op on other operands of the same shapes."""
         if all(a is b for a, b in zip(inputs, self.inputs, strict=True)):

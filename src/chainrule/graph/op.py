@@ -254,6 +254,10 @@ class Op:
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
+    def __reduce__(self) -> Any:
+        """There is one op of a name: copied and pickled, it is found again."""
+        return lookup, (self.name,)
+
 
 REGISTRY: dict[str, Op] = {}
 """Every op by its name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,6 +50,17 @@ class Layer:
 
     def __getitem__(self, name: str) -> Node:
         return self._parameters[name]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
+        """A layer that has made its parameters is its own copy: called again, it shares them; others are new ones."""
+        if self._built is not None:
+            return self
+        made = type(self).__new__(type(self))
+        memo[id(self)] = made
+        state = self.__getstate__()
+        assert isinstance(state, dict)
+        made.__dict__.update(copy.deepcopy(state, memo))
+        return made
 
     def parameter(self, name: str, shape: tuple[int, ...], initializer: Any) -> Node:
         """Make a parameter of the layer."""

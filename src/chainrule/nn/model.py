@@ -13,6 +13,7 @@ from chainrule.graph.dim import as_shape, definite, show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, ancestors
 from chainrule.graph.op import lift
+from chainrule.graph.pickling import nodes_of, rows_of
 from chainrule.nn.layer import Layer
 from chainrule.nn.masking import with_mask_of
 from chainrule.nn.summary import Summary, summarise
@@ -102,6 +103,12 @@ class Model:
         """Every quantity that has a name, as formulas write it: W1, Z1, A1 …"""
         return {symbol.text: n for n, symbol in unique_names(self.graph.nodes).items()}
 
+    def __reduce__(self) -> Any:
+        return _unpickled, (rows_of((*self.inputs, *self.outputs)), len(self.inputs))
+
+    def __deepcopy__(self, memo: Any) -> Model:
+        return self  # nodes do not change, and nor does what they make up
+
     def __getitem__(self, name: str) -> Node:
         if name not in self.quantities:
             raise GraphError(
@@ -154,6 +161,11 @@ class Model:
         return new[self.output]
 
 
+def _unpickled(rows: Any, inputs: int) -> Model:
+    nodes = nodes_of(rows)
+    return Model(nodes[:inputs], nodes[inputs:])
+
+
 class Sequential(Layer):
     """Layers in a row: each is called with what the one before it returned.
 
@@ -201,6 +213,9 @@ class Sequential(Layer):
                 raise GraphError(f"the layer {layer!r} does not return a node", given=type(made).__name__)
             node = with_mask_of(node, made)
         return node
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_models": {}}  # they are made again, of the layers' own parameters
 
     def __iter__(self) -> Iterator[Callable[[Node], Node]]:
         return iter(self.layers)

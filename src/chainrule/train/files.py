@@ -82,6 +82,20 @@ def save(run: Run, folder: str | Path, also: Mapping[str, Callable[[Path], Any]]
     return target
 
 
+def packed(run: Run) -> dict[str, bytes]:
+    """The files of a run's folder by name, in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {f.name: f.read_bytes() for f in save(run, Path(folder) / "run").iterdir()}
+
+
+def unpacked(files: Mapping[str, bytes]) -> Run:
+    """The run of such files."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        return load(folder)
+
+
 def _put_in_place(new: Path, target: Path) -> None:
     earlier = _earlier(target)
     if target.exists():

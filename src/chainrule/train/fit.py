@@ -59,11 +59,13 @@ class EarlyStopping:
         patience: so many epochs without improvement are waited for.
         monitor: a column of the history: ``"validation_loss"``, ``"validation_accuracy"``, ``"loss"``.
         min_delta: a smaller change is no improvement.
+        larger_is_better: whether the number should grow; by default where its name ends in ``accuracy``.
     """
 
     patience: int = 20
     monitor: str = "validation_loss"
     min_delta: float = 0.0
+    larger_is_better: bool | None = None
 
     def __post_init__(self) -> None:
         if self.patience < 1:
@@ -300,6 +302,7 @@ class Trainer:
         self._facts = self._noted(training, validation) if self._watch.nodes else {}
         self._initial = self._start(start)
         self._epochs = self._compile(training, validation, batch, columns, dtype, devices)
+        self._batch_size = batch_size
         self.chunk = self._chunk(batch)
         self._drawn: tuple[int, int, Array] | None = None
 
@@ -443,7 +446,7 @@ class Trainer:
             constants={c: c.attrs["value"] for s in self.steps for c in s.constants},
             batch_size=batch,
             monitor=monitor,
-            larger_is_better=bool(stopping and stopping.monitor.endswith("accuracy")),
+            larger_is_better=_grows(stopping) if stopping else False,
             patience=stopping.patience if stopping else 0,
             min_delta=stopping.min_delta if stopping else 0.0,
             every=self._watch.every,
@@ -544,6 +547,23 @@ class Trainer:
             epochs -= now
             self.advance(now, min(epochs, self.chunk))
 
+    def feed(self, X: Any, Y: Any, sample_weight: Any = None) -> None:
+        """Go on with other examples, of the same kinds and classes; what was learned and remembered stays.
+
+        Errors: :class:`ShapeError` where they do not fit the network, or weights are given where there were none.
+        """
+        arrays, codes = inputs_of(self.step.model, X), self.labels.encode(Y, self.step.model.output)
+        weights = example_weights(self.labels, codes, sample_weight, None)
+        if len(codes) != len(arrays[0]) or (weights is None) != (self.step.weights is None):
+            raise ShapeError(
+                "other examples come as those before did",
+                given=f"{len(arrays[0])} examples, {len(codes)} labels, {'no ' if weights is None else ''}weights",
+                expected=f"a label for every example, {'no ' if self.step.weights is None else ''}weights",
+            )
+        self.rows, self._drawn = len(codes), None
+        batch = self.rows if self._batch_size is None else min(self._batch_size, self.rows)
+        self._epochs.feed([*arrays, codes, *([] if weights is None else [weights])], batch)
+
     def _orders(self, first: int, epochs: int) -> Array:
         """The order of the rows in each of some epochs; for ``chunk`` of them, or for one, so that two programs do."""
         if self._drawn is not None and self._drawn[:2] == (first, epochs):
@@ -606,6 +626,12 @@ class Trainer:
             watched = collected(self._watch, epochs.samples, epochs.sampled_at, epochs.steps, facts)
         settings = {**self.settings, **(settings or {})}
         return Run(self.steps, parameters, self.history, self.labels, settings, watched, self.first_bad, states)
+
+
+def _grows(stopping: EarlyStopping) -> bool:
+    """Whether what early stopping watches should grow."""
+    known = stopping.larger_is_better
+    return stopping.monitor.endswith("accuracy") if known is None else known
 
 
 def _learned(graph: Graph, frozen: Any) -> tuple[Node, ...]:

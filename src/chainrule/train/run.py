@@ -144,11 +144,14 @@ class Run:
         needed = Graph(self.step.predictions).inputs
         return tuple(n for n in self.model.inputs if n in needed) or self.model.inputs[:1]
 
-    @cached_property
+    @property
     def _compiled(self) -> Any:
         from chainrule.engine.xla import compile_nodes
 
-        return compile_nodes(rewrite(self.step.predictions).outputs, self.settings.get("dtype"))
+        dtype, known = self.settings.get("dtype"), self.step.compiled
+        if dtype not in known:
+            known[dtype] = compile_nodes(rewrite(self.step.predictions).outputs, dtype)
+        return known[dtype]
 
     def formulas(self, *, columns: bool = False) -> Sheet:
         """The whole training step as a formula sheet: forward, cost, backward, update.
@@ -205,6 +208,12 @@ class Run:
         from chainrule.train.files import save
 
         return save(self, folder, also)
+
+    def __reduce__(self) -> Any:
+        """A run is pickled as the files of its folder: what it was made of is not."""
+        from chainrule.train.files import packed, unpacked
+
+        return unpacked, (packed(self),)
 
     def __repr__(self) -> str:
         epochs = self.history.epochs

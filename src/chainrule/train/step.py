@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from chainrule.engine.program import draws_of
 from chainrule.errors import ConfigurationError, DerivativeError, ShapeError
@@ -86,6 +87,11 @@ class StepGraph:
         single = len(self.model.outputs) == 1
         outputs = [self.loss.prediction(self.model.output)] if single else self.model.outputs
         return in_phase(outputs, training=False).outputs
+
+    @cached_property
+    def compiled(self) -> dict[Any, Any]:
+        """The predictions compiled, by precision: runs of one training share them."""
+        return {}
 
     @property
     def learned(self) -> tuple[Node, ...]:

@@ -44,6 +44,28 @@ def local_cores() -> int:
     return jax.local_device_count() if jax.default_backend() == "cpu" else 1
 
 
+def on_device(name: str | None) -> contextlib.AbstractContextManager[Any]:
+    """What is started inside runs on this one device: ``"cpu"``, ``"gpu"``, ``"gpu:1"``; None is JAX's choice.
+
+    Errors: there is no such device here.
+    """
+    if name is None:
+        return contextlib.nullcontext()
+    kind, _, number = str(name).partition(":")
+    try:
+        chosen = jax.local_devices(backend=kind)[int(number or 0)]
+    except (RuntimeError, ValueError, IndexError):
+        there = [*jax.local_devices(), *jax.local_devices(backend="cpu")]
+        raise ConfigurationError(
+            "there is no such device",
+            given=repr(name),
+            expected=", ".join(dict.fromkeys(f"{d.platform}:{d.id}" for d in there)),
+            hint="a GPU needs JAX's own library for it: pip install 'chainrule[cuda]'" if kind == "gpu" else None,
+        ) from None
+    there_alone: contextlib.AbstractContextManager[Any] = jax.default_device(chosen)
+    return there_alone
+
+
 @dataclass(frozen=True)
 class Devices:
     """Some devices that share the rows of a batch.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -176,6 +176,14 @@ class Epochs:
         """
         self.start_run(permutations, epochs)
         return self.finish_run()
+
+    def feed(self, examples: Sequence[Any], batch_size: int) -> None:
+        """Go on with other examples, which lie on the device from now on, in batches of so many."""
+        self.examples, self.stream = examples, None
+        self.plan = replace(self.plan, batch_size=batch_size)
+        self.steps = -(-len(examples[0]) // batch_size)
+        with self._precision():
+            self.data = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, examples, strict=True))
 
     def start_run(self, permutations: np.ndarray[Any, Any], epochs: int) -> None:
         """Begin what :meth:`run` does; the host is free for other work until it asks for the result."""

@@ -1,0 +1,389 @@
+"""What the classifier and the regressor share: settings, checks of the input, training, and what is kept of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from chainrule.errors import ConfigurationError, DataError
+from chainrule.estimators.features import learn_scale, standardised
+from chainrule.estimators.network import hidden_and, own
+from chainrule.estimators.scores import Scores, scorers
+from chainrule.nn import Dense, Loss, Model
+from chainrule.optimize import Optimizer
+from chainrule.optimize import optimizer as optimizer_by_name
+from chainrule.train import EarlyStopping, History, Run, Trainer, fit
+
+Array = np.ndarray[Any, Any]
+ROWS_IN_A_BATCH = 200
+"""The largest batch where ``batch_size`` is ``"auto"``, as in scikit-learn's own network."""
+HELD_OUT = 0.1
+"""The share of the examples that is held out where early stopping needs some and nothing else is said."""
+
+
+class NeuralEstimator(BaseEstimator):
+    """A network as a scikit-learn estimator. Abstract; see :class:`NeuralClassifier`."""
+
+    run_: Run
+
+    def __init__(
+        self,
+        layers: Any = (100,),
+        activation: Any = "relu",
+        *,
+        dropout: float = 0.0,
+        network: Any = None,
+        loss: Any = None,
+        optimizer: Any = "adam",
+        learning_rate: Any = None,
+        weight_decay: float | None = None,
+        epochs: int = 200,
+        batch_size: int | str | None = "auto",
+        shuffle: bool = True,
+        early_stopping: Any = None,
+        validation_split: float | None = None,
+        metrics: Any = None,
+        scoring: Any = None,
+        standardize: bool | str = "auto",
+        warm_start: bool = False,
+        callbacks: Sequence[Callable[[Run], Any]] = (),
+        progress: bool | None = False,
+        dtype: str = "auto",
+        device: str | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.layers = layers
+        self.activation = activation
+        self.dropout = dropout
+        self.network = network
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_split = validation_split
+        self.metrics = metrics
+        self.scoring = scoring
+        self.standardize = standardize
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.progress = progress
+        self.dtype = dtype
+        self.device = device
+        self.random_state = random_state
+
+    # --- what a kind of estimator says of itself ------------------------------------------------------------
+
+    _numeric = False
+
+    def _learn_targets(self, y: Array, weights: Array | None, again: bool, classes: Any = None) -> None:
+        """Note what is predicted; ``again`` where training goes on."""
+        raise NotImplementedError
+
+    def _codes(self, y: Array) -> Array:
+        """Labels as numbers that do not depend on the loss."""
+        raise NotImplementedError
+
+    def _weights_by_class(self, y: Array) -> Array | None:
+        """What ``class_weight`` says of every example."""
+        return None
+
+    def _strata(self, y: Array) -> Array | None:
+        """What is held out in equal shares."""
+        return None
+
+    def _default_loss(self, model: Model | None) -> Loss:
+        raise NotImplementedError
+
+    def _head(self, loss: Loss) -> Dense:
+        """The output layer for a loss."""
+        raise NotImplementedError
+
+    def _fed(self, codes: Array, loss: Loss, model: Model) -> Array:
+        """Codes as the loss takes them."""
+        raise NotImplementedError
+
+    def _default_metrics(self, loss: Loss) -> Sequence[Any]:
+        return ()
+
+    # --- fitting --------------------------------------------------------------------------------------------
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any] | None) -> Self:
+        again = bool(self.warm_start) and hasattr(self, "run_")
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        self._trainer = None
+        X, y, weights = self._checked(X, y, sample_weight, reset=not again)
+        if validation is not None:
+            held = self._checked_held_out(*validation)
+        stopping, names = self._stopping()
+        share = self.validation_split
+        if validation is None:
+            watches = stopping is not None and stopping.monitor.startswith("validation_")
+            share = (HELD_OUT if watches or names else 0.0) if share is None else share
+            if share:
+                X, y, weights, *held = self._parted(X, y, weights, share, seed)
+            else:
+                held = []
+        self._learn_targets(y, weights, again)
+        rows = X.shape[0]
+        batch = min(ROWS_IN_A_BATCH, rows) if self.batch_size == "auto" else self.batch_size
+        whole = batch is None or batch >= rows
+        dtype = self._precision(whole)
+        model = self.run_.model if again else None
+        loss, model = self._network(X.shape[1:], model)
+        if not again:
+            self._learn_scales(X, y, weights, loss, model)
+        callbacks = list(self.callbacks)
+        watching = None
+        if names:
+            watching = Scores(self, names, *held, stopping if stopping and stopping.monitor in names else None)
+            callbacks.append(watching)
+        own_stop = None if watching is not None and watching.stopping is not None else stopping
+        settings = self._settings(loss, weights, seed, dtype)
+        with self._on_device():
+            run = fit(
+                self.run_ if again else model,
+                self._features(X, dtype),
+                self._fed(self._codes(y), loss, model),
+                **settings,
+                batch_size=batch,
+                shuffle=bool(self.shuffle) and not whole,  # all rows at once have no order
+                validation_data=(self._features(held[0], dtype), self._fed(self._codes(held[1]), loss, model))
+                if held
+                else None,
+                early_stopping=own_stop,
+                epochs=self.epochs,
+                callbacks=callbacks,
+                progress=self.progress,
+            )
+        self.run_ = run if watching is None else watching.finished(run)
+        self._note()
+        return self
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        first = not hasattr(self, "run_")
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        X, y, weights = self._checked(X, y, sample_weight, reset=first)
+        self._learn_targets(y, weights, not first, classes)
+        loss, model = self._network(X.shape[1:], None if first else self.run_.model)
+        self._learn_scales(X, y, weights, loss, model, more=not first)
+        batch = {"auto": ROWS_IN_A_BATCH, None: 1 << 30}.get(self.batch_size, self.batch_size)
+        dtype = self._precision(False)
+        features, labels = self._features(X, dtype), self._fed(self._codes(y), loss, model)
+        weights = np.ones(len(labels)) if weights is None else weights
+        with self._on_device():
+            trainer: Trainer | None = getattr(self, "_trainer", None)
+            if trainer is None:
+                settings = self._settings(loss, weights, seed, dtype)
+                network = model if first else self.run_
+                trainer = Trainer(network, features, labels, **settings, batch_size=batch, shuffle=self.shuffle)
+            else:
+                trainer.feed(features, labels, weights)
+            trainer.advance(1)
+            self._trainer = trainer
+            self.run_ = trainer.run()
+        self._note()
+        return self
+
+    def _settings(self, loss: Loss, weights: Array | None, seed: int, dtype: str) -> dict[str, Any]:
+        """What training is told in any case."""
+        return {
+            "loss": loss,
+            "optimizer": self._optimizer(),
+            "sample_weight": weights,
+            "metrics": self._default_metrics(loss) if self.metrics is None else self.metrics,
+            "seed": seed,
+            "dtype": dtype,
+        }
+
+    def _note(self) -> None:
+        self.history_: History = self.run_.history
+        self.n_iter_ = self.history_.epochs
+
+    def _checked(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Array, Array | None]:
+        """Examples, labels and weights as arrays; what weighs nothing is left out."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            multi_output=True,
+            y_numeric=self._numeric,
+            allow_nd=self.network is not None,
+            reset=reset,
+        )
+        y = self._as_array(y)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+            if weights.min() < 0:
+                raise DataError("a sample weight is not negative", given=f"{weights.min():.6g}")
+            if not weights.any():
+                raise DataError("all sample weights are zero", expected="at least one positive weight")
+            counts = weights > 0
+            if not counts.all():
+                X, y, weights = X[counts], y[counts], weights[counts]
+        by_class = self._weights_by_class(y)
+        if by_class is not None:
+            weights = by_class if weights is None else weights * by_class
+        return X, y, weights
+
+    def _as_array(self, y: Any) -> Array:
+        """Labels as a dense array, one column as a row of numbers."""
+        from sklearn.utils.validation import column_or_1d
+
+        y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _held_out_pair(self, X_val: Any, y_val: Any, validation_data: Any) -> tuple[Any, Any] | None:
+        """What was given to validate on, in one of two ways."""
+        if validation_data is None:
+            return None if X_val is None and y_val is None else (X_val, y_val)
+        if X_val is not None or y_val is not None:
+            raise ConfigurationError("validation examples are given twice", expected="X_val and y_val, or validation_data")
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+            raise ConfigurationError("validation_data is a pair (X, y)", given=type(validation_data).__name__)
+        return validation_data[0], validation_data[1]
+
+    def _checked_held_out(self, X: Any, y: Any) -> list[Any]:
+        if X is None or y is None:
+            raise ConfigurationError(
+                "validation needs examples and labels",
+                given=f"no {'X_val' if X is None else 'y_val'}",
+                expected="X_val and y_val, or validation_data=(X, y)",
+            )
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            multi_output=True,
+            y_numeric=self._numeric,
+            allow_nd=self.network is not None,
+            reset=False,
+        )
+        return [X, self._as_array(y)]
+
+    def _parted(self, X: Any, y: Array, weights: Array | None, share: float, seed: int) -> list[Any]:
+        """Training part and held-out part; of classes an equal share where every class has enough examples."""
+        rows, strata = np.arange(len(y)), self._strata(y)
+        if strata is not None and np.unique(strata, return_counts=True)[1].min() < 2:
+            strata = None
+        try:
+            kept, held = train_test_split(rows, test_size=share, random_state=seed, stratify=strata)
+        except ValueError as error:
+            if strata is None:
+                raise DataError("too few examples to hold some out", given=f"{len(rows)}", hint=str(error)) from None
+            kept, held = train_test_split(rows, test_size=share, random_state=seed)
+        kept, held = np.sort(kept), np.sort(held)
+        return [X[kept], y[kept], None if weights is None else weights[kept], X[held], y[held]]
+
+    def _stopping(self) -> tuple[EarlyStopping | None, dict[str, Any]]:
+        """When to stop, and what is scored after every epoch, by its column of the history."""
+        names = {f"validation_{k}": v for k, v in scorers(self, self.scoring).items()}
+        given = self.early_stopping
+        if given is None or given is False:
+            return None, names
+        if isinstance(given, EarlyStopping):
+            return given, names
+        monitor = next(iter(names), "validation_loss")
+        return EarlyStopping(monitor=monitor) if given is True else EarlyStopping(given, monitor), names
+
+    def _precision(self, whole: bool) -> str:
+        """float32; float64 where every step sees all rows, which is small work and lasts equally long."""
+        if self.dtype != "auto":
+            return self.dtype
+        return "float64" if whole and self.device in (None, "cpu") else "float32"
+
+    def _optimizer(self) -> Optimizer:
+        chosen = optimizer_by_name(self.optimizer, self.learning_rate)
+        return chosen if self.weight_decay is None else dataclasses.replace(chosen, weight_decay=self.weight_decay)
+
+    def _network(self, shape: Sequence[int], model: Model | None) -> tuple[Loss, Model]:
+        """The loss and the network."""
+        if model is None and self.network is not None:
+            model = own(self.network, shape)
+        loss = self._default_loss(model) if self.loss is None else self._chosen_loss()
+        if model is None:
+            model = hidden_and(self._head(loss), self.layers, self.activation, self.dropout, shape)
+        return loss, model
+
+    def _chosen_loss(self) -> Loss:
+        from chainrule.nn import loss as loss_by_name
+
+        return loss_by_name(self.loss)
+
+    def _learn_scales(
+        self, X: Any, y: Array, weights: Array | None, loss: Loss, model: Model, more: bool = False
+    ) -> None:
+        """Mean and deviation of what is standardised; with ``more``, these examples are added to those known."""
+        known = self.__dict__.pop("scaler_", None)
+        if self._standardizes(model):
+            self.scaler_ = learn_scale(X, weights, known if more else None)
+
+    def _standardizes(self, model: Model) -> bool:
+        """Whether examples are standardised; whole numbers that a network looks up never are."""
+        whole = any(n.dtype == "int" for n in model.inputs)
+        return not whole if self.standardize == "auto" else bool(self.standardize)
+
+    def _features(self, X: Any, dtype: str) -> Any:
+        return standardised(X, getattr(self, "scaler_", None), dtype)
+
+    def _on_device(self) -> Any:
+        from chainrule.engine.xla.devices import on_device
+
+        return on_device(self.device)
+
+    # --- afterwards -----------------------------------------------------------------------------------------
+
+    def _outputs(self, X: Any) -> Array:
+        """The network's predictions, (m, outputs)."""
+        check_is_fitted(self, "run_")
+        X = validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            allow_nd=self.network is not None,
+            reset=False,
+        )
+        with self._on_device():
+            found = self.run_.predict(self._features(X, self.run_.settings["dtype"]))
+        return np.asarray(found).reshape(X.shape[0], -1)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the estimator to a folder, which :meth:`load` and ``chainrule.load`` read without executing code."""
+        from chainrule.estimators.files import save
+
+        return save(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read an estimator that was written by :meth:`save`."""
+        from chainrule.estimators.files import load
+
+        return load(cls, folder)
+
+    def __getstate__(self) -> Mapping[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_trainer", None)  # programs and data of a training under way
+        return state

@@ -1,0 +1,67 @@
+"""Examples as users give them to an estimator, as the standardised numbers that a network takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.preprocessing import StandardScaler
+
+from chainrule.data.lazy import Lazy
+
+Array = np.ndarray[Any, Any]
+MOST_NUMBERS = 1 << 25
+"""A sparse table of at most so many numbers is written out; rows of a larger one are, when they are needed."""
+BLOCK = 1 << 22
+"""So many numbers of a sparse table are written out at once to learn means and deviations."""
+
+
+class WrittenOut(Lazy):
+    """The rows of a sparse table, written out and standardised when they are asked for."""
+
+    def __init__(self, table: Any, scaler: StandardScaler | None, dtype: Any) -> None:
+        self.table, self.scaler, self.dtype = table, scaler, np.dtype(dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(m, features)."""
+        return tuple(self.table.shape)
+
+    def read(self, row: int) -> Array:
+        """One row."""
+        return np.asarray(self[[row]][0])
+
+    def __getitem__(self, rows: Any) -> Array:
+        if isinstance(rows, (int, np.integer)):
+            return self.read(int(rows))
+        dense = self.table[rows].toarray()
+        return np.asarray(dense if self.scaler is None else self.scaler.transform(dense), self.dtype)
+
+
+def learn_scale(X: Any, weights: Array | None, scaler: StandardScaler | None = None) -> StandardScaler:
+    """Mean and deviation of every column, in float64; added to what a scaler knows already."""
+    scaler = StandardScaler() if scaler is None else scaler
+    for rows in _blocks(X):
+        part = X[rows].toarray() if sparse.issparse(X) else X[rows]
+        given = None if weights is None else weights[rows]
+        scaler.partial_fit(part.reshape(len(part), -1).astype(np.float64, copy=False), sample_weight=given)
+    return scaler
+
+
+def standardised(X: Any, scaler: StandardScaler | None, dtype: Any) -> Any:
+    """Examples as a network takes them: an array, or rows of one that are made when they are needed."""
+    if sparse.issparse(X):
+        lazy = WrittenOut(X, scaler, dtype)
+        return lazy[:] if X.shape[0] * X.shape[1] <= MOST_NUMBERS else lazy
+    if scaler is None:
+        return X.astype(dtype, copy=False)
+    flat = X.reshape(len(X), -1).astype(np.float64, copy=False)
+    return scaler.transform(flat).astype(dtype, copy=False).reshape(X.shape)
+
+
+def _blocks(X: Any) -> Iterator[slice]:
+    rows = X.shape[0]
+    size = max(1, BLOCK // max(1, X.shape[1])) if sparse.issparse(X) else rows
+    return (slice(i, i + size) for i in range(0, rows, size))

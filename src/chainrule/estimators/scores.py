@@ -1,0 +1,93 @@
+"""scikit-learn's scorers on the validation examples after every epoch, and early stopping on them."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import check_scoring, get_scorer
+
+from chainrule.errors import ConfigurationError
+from chainrule.train import EarlyStopping, History, Run
+
+if TYPE_CHECKING:
+    from chainrule.estimators.base import NeuralEstimator
+
+Array = np.ndarray[Any, Any]
+
+
+def scorers(estimator: Any, scoring: Any) -> dict[str, Any]:
+    """Scorers by name, from a name, a function ``(estimator, X, y) → number``, several of them, or a mapping."""
+    if scoring is None:
+        return {}
+    if isinstance(scoring, Mapping):
+        return {str(k): _scorer(estimator, v) for k, v in scoring.items()}
+    several = scoring if isinstance(scoring, (list, tuple, set)) else [scoring]
+    return {s if isinstance(s, str) else getattr(s, "__name__", "score"): _scorer(estimator, s) for s in several}
+
+
+def _scorer(estimator: Any, value: Any) -> Any:
+    if callable(value):
+        return check_scoring(estimator, value)
+    try:
+        return get_scorer(value)
+    except ValueError as error:
+        raise ConfigurationError("no such scorer", given=repr(value), hint=str(error)) from None
+
+
+class Scores:
+    """A callback that scores the network of every epoch and keeps the best.
+
+    Args:
+        estimator: the one that is being fitted.
+        named: scorers by their column of the history; greater is better.
+        X, y: examples and labels to score on.
+        stopping: when to stop, where one of the columns is watched.
+    """
+
+    def __init__(
+        self, estimator: NeuralEstimator, named: Mapping[str, Any], X: Any, y: Array, stopping: EarlyStopping | None
+    ) -> None:
+        self.named, self.X, self.y, self.stopping = dict(named), X, y, stopping
+        self.judge = copy.copy(estimator)
+        self.rows: list[list[float]] = []
+        self.best: tuple[float, int, Run] | None = None
+
+    def __call__(self, run: Run) -> bool:
+        """Score the network after an epoch; True ends training."""
+        self.judge.run_ = run
+        self.rows.append([float(score(self.judge, self.X, self.y)) for score in self.named.values()])
+        if self.stopping is None:
+            return False
+        value = self.rows[-1][list(self.named).index(self.stopping.monitor)]
+        if self.stopping.larger_is_better is False:
+            value = -value
+        if self.best is None or value > self.best[0] + self.stopping.min_delta:
+            self.best = value, len(self.rows), run
+        return len(self.rows) - self.best[1] >= self.stopping.patience
+
+    def finished(self, run: Run) -> Run:
+        """The trained network with the scores in its history; where one was watched, as it was when that was best."""
+        before = run.history
+        scored = np.full((before.epochs, len(self.named)), np.nan)
+        scored[: len(self.rows)] = np.array(self.rows).reshape(-1, len(self.named))[: before.epochs]
+        history = History(
+            [*before.columns, *self.named],
+            np.concatenate([before.table, scored], axis=1),
+            before.stopped,
+            before.best_epoch,
+            before.diverged,
+        )
+        if self.best is None:
+            return dataclasses.replace(run, history=history)
+        _, epoch, best = self.best
+        history.best_epoch = epoch
+        if self.stopping is not None and before.stopped == "stopped by a callback":
+            what = self.stopping.monitor.replace("_", " ")
+            history.stopped = (
+                f"stopped after epoch {before.epochs}: {what} was best in epoch {epoch}, whose parameters are kept"
+            )
+        return dataclasses.replace(run, history=history, parameters=best.parameters, states=best.states)
