@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -11,28 +12,32 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from chainrule.errors import ConfigurationError, DataError
 from chainrule.estimators.features import learn_scale, standardised
 from chainrule.estimators.network import hidden_and, own
 from chainrule.estimators.scores import Scores, scorers
 from chainrule.nn import Dense, Loss, Model
+from chainrule.nn import loss as loss_by_name
+from chainrule.nn.layer import positive
 from chainrule.optimize import Optimizer
 from chainrule.optimize import optimizer as optimizer_by_name
-from chainrule.train import EarlyStopping, History, Run, Trainer, fit
+from chainrule.train import EarlyStopping, History, Run, Trainer, TrainingWarning, fit
 
 Array = np.ndarray[Any, Any]
 ROWS_IN_A_BATCH = 200
 """The largest batch where ``batch_size`` is ``"auto"``, as in scikit-learn's own network."""
+ALL_ROWS = 1 << 40
 HELD_OUT = 0.1
 """The share of the examples that is held out where early stopping needs some and nothing else is said."""
 
 
-class NeuralEstimator(BaseEstimator):
+class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
     """A network as a scikit-learn estimator. Abstract; see :class:`NeuralClassifier`."""
 
     run_: Run
+    _trainer: Trainer | None = None
 
     def __init__(
         self,
@@ -87,12 +92,8 @@ class NeuralEstimator(BaseEstimator):
 
     _numeric = False
 
-    def _learn_targets(self, y: Array, weights: Array | None, again: bool, classes: Any = None) -> None:
+    def _learn_targets(self, y: Array, again: bool, classes: Any = None) -> None:
         """Note what is predicted; ``again`` where training goes on."""
-        raise NotImplementedError
-
-    def _codes(self, y: Array) -> Array:
-        """Labels as numbers that do not depend on the loss."""
         raise NotImplementedError
 
     def _weights_by_class(self, y: Array) -> Array | None:
@@ -110,8 +111,8 @@ class NeuralEstimator(BaseEstimator):
         """The output layer for a loss."""
         raise NotImplementedError
 
-    def _fed(self, codes: Array, loss: Loss, model: Model) -> Array:
-        """Codes as the loss takes them."""
+    def _labels(self, y: Array, loss: Loss, model: Model) -> Array:
+        """Labels as the loss takes them."""
         raise NotImplementedError
 
     def _default_metrics(self, loss: Loss) -> Sequence[Any]:
@@ -127,80 +128,71 @@ class NeuralEstimator(BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any] | None) -> Self:
         again = bool(self.warm_start) and hasattr(self, "run_")
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = self._seed()
         self._trainer = None
         X, y, weights = self._checked(X, y, sample_weight, reset=not again)
-        if validation is not None:
-            held = self._checked_held_out(*validation)
-        stopping, names = self._stopping()
-        share = self.validation_split
-        if validation is None:
-            watches = stopping is not None and stopping.monitor.startswith("validation_")
-            share = (HELD_OUT if watches or names else 0.0) if share is None else share
-            if share:
-                X, y, weights, *held = self._parted(X, y, weights, share, seed)
-            else:
-                held = []
-        self._learn_targets(y, weights, again)
-        rows = X.shape[0]
-        batch = min(ROWS_IN_A_BATCH, rows) if self.batch_size == "auto" else self.batch_size
-        whole = batch is None or batch >= rows
-        dtype = self._precision(whole)
-        model = self.run_.model if again else None
-        loss, model = self._network(X.shape[1:], model)
+        stopping, named = self._stopping()
+        held: Sequence[Any] = () if validation is None else self._checked_labelled(*validation, reset=False)
+        self._learn_targets(y, again)
+        if share := 0.0 if held else self._share_held_out(stopping, named):
+            X, y, weights, *held = self._parted(X, y, weights, share, seed)
+        loss, model = self._network(X.shape[1:], self.run_.model if again else None)
         if not again:
             self._learn_scales(X, y, weights, loss, model)
-        callbacks = list(self.callbacks)
-        watching = None
-        if names:
-            watching = Scores(self, names, *held, stopping if stopping and stopping.monitor in names else None)
-            callbacks.append(watching)
-        own_stop = None if watching is not None and watching.stopping is not None else stopping
-        settings = self._settings(loss, weights, seed, dtype)
+        batch = self._batch_size()
+        whole = batch >= X.shape[0]
+        dtype = self._precision(whole)
+        scores = Scores(self, named, *held, stopping) if named and held else None
         with self._on_device():
             run = fit(
                 self.run_ if again else model,
-                self._features(X, dtype),
-                self._fed(self._codes(y), loss, model),
-                **settings,
-                batch_size=batch,
+                *self._fed(X, y, loss, model, dtype),
+                **self._settings(loss, weights, seed, dtype),
+                batch_size=min(batch, X.shape[0]),
                 shuffle=bool(self.shuffle) and not whole,  # all rows at once have no order
-                validation_data=(self._features(held[0], dtype), self._fed(self._codes(held[1]), loss, model))
-                if held
-                else None,
-                early_stopping=own_stop,
+                validation_data=self._fed(*held, loss, model, dtype) if held else None,
+                early_stopping=None if scores and scores.stopping else stopping,
                 epochs=self.epochs,
-                callbacks=callbacks,
+                callbacks=[*self.callbacks, *([scores] if scores else [])],
                 progress=self.progress,
             )
-        self.run_ = run if watching is None else watching.finished(run)
-        self._note()
+        self._keep(scores.finished(run) if scores else run)
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
-        first = not hasattr(self, "run_")
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        X, y, weights = self._checked(X, y, sample_weight, reset=first)
-        self._learn_targets(y, weights, not first, classes)
-        loss, model = self._network(X.shape[1:], None if first else self.run_.model)
-        self._learn_scales(X, y, weights, loss, model, more=not first)
-        batch = {"auto": ROWS_IN_A_BATCH, None: 1 << 30}.get(self.batch_size, self.batch_size)
-        dtype = self._precision(False)
-        features, labels = self._features(X, dtype), self._fed(self._codes(y), loss, model)
-        weights = np.ones(len(labels)) if weights is None else weights
+        more = hasattr(self, "run_")
+        X, y, weights = self._checked(X, y, sample_weight, reset=not more)
+        self._learn_targets(y, more, classes)
+        loss, model = self._network(X.shape[1:], self.run_.model if more else None)
+        self._learn_scales(X, y, weights, loss, model, more)
+        dtype = self._precision(whole=False)
+        fed = self._fed(X, y, loss, model, dtype)
+        weights = np.ones(len(y)) if weights is None else weights
         with self._on_device():
-            trainer: Trainer | None = getattr(self, "_trainer", None)
-            if trainer is None:
-                settings = self._settings(loss, weights, seed, dtype)
-                network = model if first else self.run_
-                trainer = Trainer(network, features, labels, **settings, batch_size=batch, shuffle=self.shuffle)
+            if self._trainer is None:
+                self._trainer = Trainer(
+                    self.run_ if more else model,
+                    *fed,
+                    **self._settings(loss, weights, self._seed(), dtype),
+                    batch_size=self._batch_size(),
+                    shuffle=self.shuffle,
+                )
             else:
-                trainer.feed(features, labels, weights)
-            trainer.advance(1)
-            self._trainer = trainer
-            self.run_ = trainer.run()
-        self._note()
+                self._trainer.feed(*fed, weights)
+            self._trainer.advance(1)
+            self._keep(self._trainer.run())
+        if self.history_.diverged:
+            warnings.warn(self.history_.stopped, TrainingWarning, stacklevel=3)
         return self
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _batch_size(self) -> int:
+        """Rows in a step; more than there can be for all."""
+        if self.batch_size == "auto":
+            return ROWS_IN_A_BATCH
+        return ALL_ROWS if self.batch_size is None else positive(self.batch_size, "batch_size")
 
     def _settings(self, loss: Loss, weights: Array | None, seed: int, dtype: str) -> dict[str, Any]:
         """What training is told in any case."""
@@ -213,24 +205,15 @@ class NeuralEstimator(BaseEstimator):
             "dtype": dtype,
         }
 
-    def _note(self) -> None:
-        self.history_: History = self.run_.history
+    def _keep(self, run: Run) -> None:
+        """What is left of a training."""
+        self.run_ = run
+        self.history_: History = run.history
         self.n_iter_ = self.history_.epochs
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Array, Array | None]:
         """Examples, labels and weights as arrays; what weighs nothing is left out."""
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            multi_output=True,
-            y_numeric=self._numeric,
-            allow_nd=self.network is not None,
-            reset=reset,
-        )
-        y = self._as_array(y)
+        X, y = self._checked_labelled(X, y, reset)
         weights = None
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -246,45 +229,44 @@ class NeuralEstimator(BaseEstimator):
             weights = by_class if weights is None else weights * by_class
         return X, y, weights
 
-    def _as_array(self, y: Any) -> Array:
-        """Labels as a dense array, one column as a row of numbers."""
-        from sklearn.utils.validation import column_or_1d
-
+    def _checked_labelled(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
+        """Examples and labels as arrays, one column of labels as a row."""
+        if X is None or y is None:
+            raise ConfigurationError(
+                "examples and labels belong together", given=f"no {'examples' if X is None else 'labels'}"
+            )
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=self._numeric, **self._accepted(), reset=reset)
         y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
-        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _accepted(self) -> dict[str, Any]:
+        """What kinds of examples are taken."""
+        return {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "allow_nd": self.network is not None}
 
     def _held_out_pair(self, X_val: Any, y_val: Any, validation_data: Any) -> tuple[Any, Any] | None:
         """What was given to validate on, in one of two ways."""
         if validation_data is None:
             return None if X_val is None and y_val is None else (X_val, y_val)
         if X_val is not None or y_val is not None:
-            raise ConfigurationError("validation examples are given twice", expected="X_val and y_val, or validation_data")
+            raise ConfigurationError(
+                "validation examples are given twice", expected="X_val and y_val, or validation_data"
+            )
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
             raise ConfigurationError("validation_data is a pair (X, y)", given=type(validation_data).__name__)
         return validation_data[0], validation_data[1]
 
-    def _checked_held_out(self, X: Any, y: Any) -> list[Any]:
-        if X is None or y is None:
-            raise ConfigurationError(
-                "validation needs examples and labels",
-                given=f"no {'X_val' if X is None else 'y_val'}",
-                expected="X_val and y_val, or validation_data=(X, y)",
-            )
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            multi_output=True,
-            y_numeric=self._numeric,
-            allow_nd=self.network is not None,
-            reset=False,
-        )
-        return [X, self._as_array(y)]
+    def _share_held_out(self, stopping: EarlyStopping | None, named: Mapping[str, Any]) -> float:
+        """What is held out where no validation examples are given: what was asked for, or what something watches."""
+        if self.validation_split is not None:
+            return self.validation_split
+        return HELD_OUT if named or (stopping and stopping.monitor.startswith("validation_")) else 0.0
 
     def _parted(self, X: Any, y: Array, weights: Array | None, share: float, seed: int) -> list[Any]:
         """Training part and held-out part; of classes an equal share where every class has enough examples."""
+        if not 0 < share < 1:
+            raise ConfigurationError(
+                "validation_split is a share of the examples", given=share, expected="0 ≤ share < 1"
+            )
         rows, strata = np.arange(len(y)), self._strata(y)
         if strata is not None and np.unique(strata, return_counts=True)[1].min() < 2:
             strata = None
@@ -328,8 +310,6 @@ class NeuralEstimator(BaseEstimator):
         return loss, model
 
     def _chosen_loss(self) -> Loss:
-        from chainrule.nn import loss as loss_by_name
-
         return loss_by_name(self.loss)
 
     def _learn_scales(
@@ -348,6 +328,10 @@ class NeuralEstimator(BaseEstimator):
     def _features(self, X: Any, dtype: str) -> Any:
         return standardised(X, getattr(self, "scaler_", None), dtype)
 
+    def _fed(self, X: Any, y: Array, loss: Loss, model: Model, dtype: str) -> tuple[Any, Array]:
+        """Examples and labels as the network and the loss take them."""
+        return self._features(X, dtype), self._labels(y, loss, model)
+
     def _on_device(self) -> Any:
         from chainrule.engine.xla.devices import on_device
 
@@ -358,14 +342,7 @@ class NeuralEstimator(BaseEstimator):
     def _outputs(self, X: Any) -> Array:
         """The network's predictions, (m, outputs)."""
         check_is_fitted(self, "run_")
-        X = validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            allow_nd=self.network is not None,
-            reset=False,
-        )
+        X = validate_data(self, X, **self._accepted(), reset=False)
         with self._on_device():
             found = self.run_.predict(self._features(X, self.run_.settings["dtype"]))
         return np.asarray(found).reshape(X.shape[0], -1)

@@ -178,19 +178,19 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
         """The likeliest class of every example, (m,); for labels and columns (m, k)."""
         return self._classes.decide(self._outputs(X), self._loss.labels == "sign")
 
-    @available_if(_gives_probabilities)
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Any:
         """The probabilities of the classes, (m, classes); of the labels; a list of them for several columns."""
         return self._classes.probabilities(self._outputs(X))
 
-    @available_if(_gives_probabilities)
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Any:
         """Their logarithms."""
         found = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             return [np.log(p) for p in found] if isinstance(found, list) else np.log(found)
 
-    @available_if(_gives_margins)
+    @available_if(_gives_margins)  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Array:
         """The margins of hinge loss: positive for the second of two classes, else one for every class."""
         found = self._outputs(X)
@@ -208,7 +208,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
     def _loss(self) -> Loss:
         return self.run_.step.loss
 
-    def _learn_targets(self, y: Array, weights: Array | None, again: bool, classes: Any = None) -> None:
+    def _learn_targets(self, y: Array, again: bool, classes: Any = None) -> None:
         if again:
             self._classes.encode(y)  # they are the same, or it says so
             return
@@ -216,9 +216,6 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
         if classes is not None:
             found.encode(y)
         self._kind, self.classes_ = found.kind, found.public
-
-    def _codes(self, y: Array) -> Array:
-        return self._classes.encode(y)
 
     def _weights_by_class(self, y: Array) -> Array | None:
         return None if self.class_weight is None else np.asarray(compute_sample_weight(self.class_weight, y), float)
@@ -237,7 +234,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
             raise ConfigurationError(
                 "the network does not end in probabilities",
                 given="a last layer that is linear" if last == "add" else f"a last layer that ends in {last}",
-                expected=f"Dense({Classes.width(self._classes, LOSSES[by_last['softmax']])}, 'softmax'), or 'sigmoid'",
+                expected=f"Dense({self._classes.width(LOSSES[by_last['softmax']])}, 'softmax'), or 'sigmoid'",
                 hint="or say what its outputs are: loss=functools.partial(cr.categorical_cross_entropy, "
                 "from_logits=True)",
             )
@@ -250,12 +247,13 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
         one_by_one = width == 1 or self._kind == "multilabel" or loss.labels == "binary"
         return Dense(width, "sigmoid" if one_by_one else "softmax")
 
-    def _fed(self, codes: Array, loss: Loss, model: Model) -> Array:
+    def _labels(self, y: Array, loss: Loss, model: Model) -> Array:
         if self._kind == "multioutput" and loss.name != "cross_entropies":
             raise ConfigurationError(
                 "several columns of classes have a loss of their own", given=f"loss={self.loss!r}", expected="loss=None"
             )
-        return self._classes.fed(codes, loss, int(model.output.shape[-1]))
+        width = model.output.shape[-1]
+        return self._classes.fed(y, loss, width if isinstance(width, int) else 0)
 
     def _default_metrics(self, loss: Loss) -> Sequence[Any]:
         if self._kind == "multilabel":
@@ -265,5 +263,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
 
 def _same(classes: Any, known: Any) -> bool:
     if isinstance(known, list):
-        return len(classes) == len(known) and all(np.array_equal(np.unique(c), k) for c, k in zip(classes, known, strict=True))
+        return len(classes) == len(known) and all(
+            np.array_equal(np.unique(c), k) for c, k in zip(classes, known, strict=True)
+        )
     return np.array_equal(np.unique(classes), known)

@@ -41,12 +41,15 @@ class WrittenOut(Lazy):
 
 
 def learn_scale(X: Any, weights: Array | None, scaler: StandardScaler | None = None) -> StandardScaler:
-    """Mean and deviation of every column, in float64; added to what a scaler knows already."""
+    """Mean and deviation of every column, in float64; added to what a scaler knows already.
+
+    Of examples with more axes than one, such as images, those of the last axis, the channels, over all places.
+    """
     scaler = StandardScaler() if scaler is None else scaler
     for rows in _blocks(X):
-        part = X[rows].toarray() if sparse.issparse(X) else X[rows]
-        given = None if weights is None else weights[rows]
-        scaler.partial_fit(part.reshape(len(part), -1).astype(np.float64, copy=False), sample_weight=given)
+        part = _columns(X[rows].toarray() if sparse.issparse(X) else X[rows])
+        given = None if weights is None else np.repeat(weights[rows], len(part) // len(weights[rows]))
+        scaler.partial_fit(part, sample_weight=given)
     return scaler
 
 
@@ -55,10 +58,14 @@ def standardised(X: Any, scaler: StandardScaler | None, dtype: Any) -> Any:
     if sparse.issparse(X):
         lazy = WrittenOut(X, scaler, dtype)
         return lazy[:] if X.shape[0] * X.shape[1] <= MOST_NUMBERS else lazy
-    if scaler is None:
-        return X.astype(dtype, copy=False)
-    flat = X.reshape(len(X), -1).astype(np.float64, copy=False)
-    return scaler.transform(flat).astype(dtype, copy=False).reshape(X.shape)
+    if scaler is not None:
+        X = scaler.transform(_columns(X)).reshape(X.shape)
+    return X.astype(dtype, copy=False)
+
+
+def _columns(X: Array) -> Array:
+    flat = X if X.ndim == 2 else X.reshape(len(X), -1) if X.ndim < 2 else X.reshape(-1, X.shape[-1])
+    return flat.astype(np.float64, copy=False)
 
 
 def _blocks(X: Any) -> Iterator[slice]:

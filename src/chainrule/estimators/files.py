@@ -35,7 +35,7 @@ LEARNED = ("_kind", "classes_", "_flat", "_targets", "n_features_in_", "feature_
 """What a fitted estimator knows beside its run and its scales."""
 SCALES = ("scaler_", "target_scaler_")
 
-E = TypeVar("E", bound=Any)
+E = TypeVar("E")
 
 
 def save(estimator: Any, folder: str | Path) -> Path:
@@ -87,20 +87,19 @@ def load(kind: type[E], folder: str | Path) -> E:
         settings |= {"optimizer": run.step.optimizer, "weight_decay": None}
     if lost:
         warnings.warn(
-            f"{', '.join(lost)} cannot be kept in a folder and must be given again before fit: "
-            f"set_params({lost[0]}=…)",
+            f"{', '.join(lost)} cannot be kept in a folder and must be given again before fit: set_params({lost[0]}=…)",
             TrainingWarning,
             stacklevel=3,
         )
     known = inspect.signature(kind).parameters
-    estimator = kind(**{k: v for k, v in settings.items() if k in known})
-    estimator.run_ = run
+    estimator: Any = kind(**{k: v for k, v in settings.items() if k in known})
+    estimator._keep(run)
     for name, value in content["learned"].items():
         setattr(estimator, name, _read(value))
     for name, value in content["scales"].items():
         setattr(estimator, name, _scaler(value))
-    estimator._note()
-    return estimator
+    found: E = estimator
+    return found
 
 
 LEFT_OUT: Any = object()

@@ -70,7 +70,7 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]
 
     # --- what the base asks ---------------------------------------------------------------------------------
 
-    def _learn_targets(self, y: Array, weights: Array | None, again: bool, classes: Any = None) -> None:
+    def _learn_targets(self, y: Array, again: bool, classes: Any = None) -> None:
         self._flat = y.ndim == 1
         self._targets = 1 if self._flat else y.shape[1]
 
@@ -83,9 +83,6 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]
         if self.standardize and loss.labels == "number" and np.isinf(low) and np.isinf(high):
             self.target_scaler_: StandardScaler = learn_scale(y, weights, known if more else None)
 
-    def _codes(self, y: Array) -> Array:
-        return y.reshape(len(y), -1).astype(np.float64)
-
     def _default_loss(self, model: Model | None) -> Loss:
         if model is None:
             return LOSSES["squared_error"]
@@ -96,7 +93,6 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]
     def _head(self, loss: Loss) -> Dense:
         return Dense(self._targets, "softplus" if loss.labels == "count" and not loss.logits else "linear")
 
-    def _fed(self, codes: Array, loss: Loss, model: Model) -> Array:
-        if hasattr(self, "target_scaler_"):
-            return np.asarray(self.target_scaler_.transform(codes))
-        return codes
+    def _labels(self, y: Array, loss: Loss, model: Model) -> Array:
+        numbers = y.reshape(len(y), -1).astype(np.float64)
+        return np.asarray(self.target_scaler_.transform(numbers)) if hasattr(self, "target_scaler_") else numbers

@@ -45,13 +45,14 @@ class Scores:
         estimator: the one that is being fitted.
         named: scorers by their column of the history; greater is better.
         X, y: examples and labels to score on.
-        stopping: when to stop, where one of the columns is watched.
+        stopping: when to stop; where it watches another column, training does that itself.
     """
 
     def __init__(
         self, estimator: NeuralEstimator, named: Mapping[str, Any], X: Any, y: Array, stopping: EarlyStopping | None
     ) -> None:
-        self.named, self.X, self.y, self.stopping = dict(named), X, y, stopping
+        self.named, self.X, self.y = dict(named), X, y
+        self.stopping = stopping if stopping and stopping.monitor in named else None
         self.judge = copy.copy(estimator)
         self.rows: list[list[float]] = []
         self.best: tuple[float, int, Run] | None = None

@@ -73,11 +73,12 @@ class Classes:
             return np.stack([_code(c, column) for c, column in zip(self.columns, y.T, strict=True)], axis=1)
         return _code(self.columns[0], column_or_1d(y))
 
-    def fed(self, codes: Array, loss: Loss, width: int) -> Array:
-        """Class numbers as the loss takes them, for an output of this width.
+    def fed(self, y: Array, loss: Loss, width: int) -> Array:
+        """Labels as the loss takes them, for an output of this width.
 
-        Errors: a loss that does not compare classes, an output of another width.
+        Errors: a label that is none of the classes, a loss that does not compare classes, an output of another width.
         """
+        codes = self.encode(y)
         if loss.labels == "count":
             raise ConfigurationError(f"{loss.name} is for counts, not for classes", hint="leave loss out")
         expected = self.width(loss)

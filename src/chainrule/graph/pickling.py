@@ -17,9 +17,7 @@ def rows_of(outputs: Sequence[Node]) -> tuple[list[Row], list[int]]:
     """
     nodes = ancestors(*outputs)
     number = {n: i for i, n in enumerate(nodes)}
-    rows = [
-        (n.op, tuple(number[i] for i in n.inputs), dict(n.attrs), n.shape, n.dtype, n.name, n.scope) for n in nodes
-    ]
+    rows = [(n.op, tuple(number[i] for i in n.inputs), dict(n.attrs), n.shape, n.dtype, n.name, n.scope) for n in nodes]
     return rows, [number[n] for n in outputs]
 
 
