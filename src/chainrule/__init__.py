@@ -233,7 +233,7 @@ from chainrule.train import (
 from chainrule.verbs import check_gradient, compile, directional, evaluate, gradient, in_training, simplify
 
 if _TYPE_CHECKING:  # loaded when it is first asked for, so that the door opens at once
-    from chainrule import explain
+    from chainrule import estimators, explain
     from chainrule.explain import (
         Anatomy,
         Boundary,
@@ -391,6 +391,7 @@ __all__ = [
     "equal",
     "erf",
     "errors",
+    "estimators",
     "evaluate",
     "exp",
     "explain",
@@ -510,7 +511,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    """What stands in the room ``explain``, and the room itself."""
+    """What stands in the room ``explain``, that room itself, and the estimators'."""
+    if name == "estimators":
+        globals()[name] = room = _importlib.import_module("chainrule.estimators")
+        return room
     if name == "explain" or name in __all__:
         room = _importlib.import_module("chainrule.explain")
         globals()[name] = value = room if name == "explain" else getattr(room, name)

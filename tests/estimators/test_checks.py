@@ -15,7 +15,7 @@ def all_checks():
             yield pytest.param(made, check, id=f"{type(estimator).__name__}-{name}{options}")
 
 
-@pytest.mark.parametrize(("estimator", "check"), all_checks())
+@pytest.mark.parametrize(("estimator", "check"), list(all_checks()))
 @pytest.mark.filterwarnings("default")  # the checks themselves ignore and provoke warnings
 def test_scikit_learn_check(estimator, check):
     check(estimator)

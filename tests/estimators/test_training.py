@@ -1,5 +1,9 @@
 """What both estimators do while they train: validation, early stopping, scores, going on, devices, precision."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -25,7 +29,7 @@ def test_own_validation_examples_are_measured_and_do_not_teach():
 
 
 def test_validation_examples_are_given_once_and_whole():
-    with pytest.raises(ConfigurationError, match="belong together"):
+    with pytest.raises(ConfigurationError, match="X_val and y_val belong together"):
         NeuralClassifier().fit(X, Y, X_val=X)
     with pytest.raises(ConfigurationError, match="twice"):
         NeuralClassifier().fit(X, Y, X_val=X, y_val=Y, validation_data=(X, Y))
@@ -156,3 +160,22 @@ def test_divergence_is_told_and_leaves_finite_parameters():
     with pytest.warns(cr.TrainingWarning, match="no longer finite"):
         model.fit(*load_diabetes(return_X_y=True))
     assert np.isfinite(model.predict(load_diabetes().data)).all()
+
+
+def test_training_and_prediction_run_on_the_device_that_was_chosen():
+    """Two devices of the CPU's, in a process of its own."""
+    program = """
+import jax, numpy as np
+from chainrule.estimators import NeuralClassifier
+name = lambda device: f"{device.platform}:{device.id}"
+seen = []
+model = NeuralClassifier((4,), epochs=2, device="cpu:1", callbacks=[lambda run: seen.append(
+    {name(d) for a in jax.live_arrays() for d in a.devices()}) and None])
+model.fit(np.eye(4), [0, 1, 0, 1])
+print(sorted(seen[0]), [name(d) for d in jax.devices()])
+"""
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | flags, check=True
+    )
+    assert told.stdout == "['cpu:1'] ['cpu:0', 'cpu:1']\n"

@@ -1,5 +1,8 @@
 """Layers against NumPy and PyTorch: shapes, parameters, names, weights that are shared, and what is refused."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from scipy import special
@@ -7,6 +10,7 @@ from scipy import special
 import chainrule as cr
 from chainrule import nn
 from chainrule.errors import ConfigurationError, DTypeError, GraphError, ShapeError
+from chainrule.graph import Graph
 from chainrule.graph.node import ancestors
 from chainrule.notation import unique_names
 
@@ -280,3 +284,23 @@ def test_reshape_gives_every_example_another_shape_and_flatten_undoes_it():
     np.testing.assert_array_equal(cr.evaluate(cr.Flatten()(pictures), {x: rows}), rows)
     with pytest.raises(ShapeError, match="12"):
         cr.Reshape((5, 3))(x)
+
+
+def test_the_copy_of_a_layer_has_weights_of_its_own_until_the_layer_has_made_them():
+    new = cr.Dense(3, "parametric_relu")
+    copied = copy.deepcopy(new)
+    x = cr.input("x", ("m", 2))
+    assert copied.scope is not new.scope
+    assert not set(Graph(copied(x)).parameters) & set(Graph(new(x)).parameters)
+    shared = copy.deepcopy(new)
+    assert Graph(shared(x)).parameters == Graph(new(x)).parameters
+
+
+def test_a_pickled_network_computes_the_same_and_keeps_how_it_starts():
+    network = cr.Sequential(cr.Dense(3, "relu", kernel_initializer="he_normal"), cr.Dropout(0.5), cr.Dense(1), cr.tanh)
+    network.model((2,))  # its layers have made their weights
+    read = pickle.loads(pickle.dumps(network))
+    here, there = network.model((2,)), read.model((2,))
+    assert str(there.output) == str(here.output)
+    assert there.parameters[0].attrs["initializer"] == here.parameters[0].attrs["initializer"]
+    assert there.parameters == read.model((2,)).parameters

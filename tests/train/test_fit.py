@@ -635,3 +635,38 @@ def test_a_network_that_ends_in_argmax_is_refused_and_told_to_train_with_softmax
     decided = cr.cast(cr.argmax(cr.Dense(4)(x), axis=1), "float")[:, None]
     with pytest.raises(ChainruleError, match=r"(?s)no parameter can lower the cost.*argmax.*Train with softmax"):
         cr.fit(cr.Model(x, decided), np.ones((5, 3)), np.ones(5), epochs=1)
+
+
+def test_a_training_that_is_fed_in_parts_is_the_training_on_the_whole():
+    """Batches of the same rows in the same order, in one call or fed one by one: the optimizer remembers."""
+    whole = cr.Trainer(dense((4, "tanh"), (1, None)), X, Y, batch_size=20, shuffle=False, seed=1)
+    whole.run_epochs(2)
+    parts = cr.Trainer(dense((4, "tanh"), (1, None)), X[:20], Y[:20], batch_size=20, shuffle=False, seed=1)
+    for k in range(6):
+        rows = slice(20 * (k % 3), 20 * (k % 3) + 20)
+        if k:
+            parts.feed(X[rows], Y[rows])
+        parts.advance(1)
+    for name, value in whole.run().parameters.items():
+        assert parts.run().parameters[name] == pytest.approx(value, rel=1e-5)
+    parts.feed(X, Y)  # three batches at once
+    parts.advance(1)
+    assert parts.history.epochs == 7
+    with pytest.raises(ShapeError, match="as those before"):
+        parts.feed(X, Y, np.ones(60))
+    with pytest.raises(ShapeError, match="as those before"):
+        parts.feed(X, Y[:3])
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_early_stopping_on_a_number_that_should_grow(grows):
+    def distance(y_hat, y):
+        return abs(y_hat - y)
+
+    stopping = cr.EarlyStopping(3, "validation_distance", larger_is_better=grows)
+    run = cr.fit(
+        dense((1, None)), X, Y, validation_data=(X, Y), metrics=[distance], early_stopping=stopping, epochs=50, seed=0
+    )
+    found = run.history["validation_distance"]
+    assert run.history.best_epoch == 1 + (np.argmax(found) if grows else np.argmin(found))
+    assert (run.history.epochs == 4) == grows  # it falls from the first epoch on

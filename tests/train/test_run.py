@@ -1,5 +1,7 @@
 """A trained network in use: outputs, decisions, scores, and what it says about itself."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
@@ -120,3 +122,14 @@ def test_a_parameter_that_is_not_there_is_an_error_with_near_names():
         run.parameters["w1"]
     assert "w1" not in run.parameters
     assert run.parameters.get("w1") is None
+
+
+def test_a_pickled_run_is_the_run():
+    x, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3
+    network = cr.Sequential(cr.Dense(4, "relu"), cr.BatchNormalization(), cr.Dropout(0.2), cr.Dense(3, "softmax"))
+    run = cr.fit(network, x, y, epochs=3, watch=True, optimizer=cr.Adam(cr.StepDecay(0.1, 2, 0.5)))
+    read = pickle.loads(pickle.dumps(run))
+    assert (read.predict(x) == run.predict(x)).all()
+    assert str(read.formulas()) == str(run.formulas())
+    assert (read.history.table == run.history.table).all()
+    assert str(read.why()) == str(run.why())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -132,10 +133,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         self._trainer = None
         X, y, weights = self._checked(X, y, sample_weight, reset=not again)
         stopping, named = self._stopping()
-        held: Sequence[Any] = () if validation is None else self._checked_labelled(*validation, reset=False)
+        held = None if validation is None else self._checked_labelled(*validation, reset=False)
         self._learn_targets(y, again)
-        if share := 0.0 if held else self._share_held_out(stopping, named):
-            X, y, weights, *held = self._parted(X, y, weights, share, seed)
+        share = 0.0 if held else self._share_held_out(stopping, named)
+        if share:
+            (X, y, weights), held = self._parted(X, y, weights, share, seed)
         loss, model = self._network(X.shape[1:], self.run_.model if again else None)
         if not again:
             self._learn_scales(X, y, weights, loss, model)
@@ -143,11 +145,13 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         whole = batch >= X.shape[0]
         dtype = self._precision(whole)
         scores = Scores(self, named, *held, stopping) if named and held else None
+        # A whole weight is as good as the example so many times; weights that are scaled down are no fewer examples.
+        count = len(y) if weights is None else max(len(y), weights.sum())
         with self._on_device():
             run = fit(
                 self.run_ if again else model,
                 *self._fed(X, y, loss, model, dtype),
-                **self._settings(loss, weights, seed, dtype),
+                **self._settings(loss, weights, seed, dtype, count),
                 batch_size=min(batch, X.shape[0]),
                 shuffle=bool(self.shuffle) and not whole,  # all rows at once have no order
                 validation_data=self._fed(*held, loss, model, dtype) if held else None,
@@ -173,7 +177,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
                 self._trainer = Trainer(
                     self.run_ if more else model,
                     *fed,
-                    **self._settings(loss, weights, self._seed(), dtype),
+                    **self._settings(loss, weights, self._seed(), dtype, count=math.inf),
                     batch_size=self._batch_size(),
                     shuffle=self.shuffle,
                 )
@@ -194,11 +198,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
             return ROWS_IN_A_BATCH
         return ALL_ROWS if self.batch_size is None else positive(self.batch_size, "batch_size")
 
-    def _settings(self, loss: Loss, weights: Array | None, seed: int, dtype: str) -> dict[str, Any]:
-        """What training is told in any case."""
+    def _settings(self, loss: Loss, weights: Array | None, seed: int, dtype: str, count: float) -> dict[str, Any]:
+        """What training is told in any case; ``count`` is the number of examples there are to learn from."""
         return {
             "loss": loss,
-            "optimizer": self._optimizer(),
+            "optimizer": self._optimizer(count),
             "sample_weight": weights,
             "metrics": self._default_metrics(loss) if self.metrics is None else self.metrics,
             "seed": seed,
@@ -231,10 +235,6 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _checked_labelled(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
         """Examples and labels as arrays, one column of labels as a row."""
-        if X is None or y is None:
-            raise ConfigurationError(
-                "examples and labels belong together", given=f"no {'examples' if X is None else 'labels'}"
-            )
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=self._numeric, **self._accepted(), reset=reset)
         y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
@@ -246,7 +246,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
     def _held_out_pair(self, X_val: Any, y_val: Any, validation_data: Any) -> tuple[Any, Any] | None:
         """What was given to validate on, in one of two ways."""
         if validation_data is None:
-            return None if X_val is None and y_val is None else (X_val, y_val)
+            if (X_val is None) != (y_val is None):
+                raise ConfigurationError(
+                    "X_val and y_val belong together", given=f"no {'X_val' if X_val is None else 'y_val'}"
+                )
+            return None if X_val is None else (X_val, y_val)
         if X_val is not None or y_val is not None:
             raise ConfigurationError(
                 "validation examples are given twice", expected="X_val and y_val, or validation_data"
@@ -261,7 +265,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
             return self.validation_split
         return HELD_OUT if named or (stopping and stopping.monitor.startswith("validation_")) else 0.0
 
-    def _parted(self, X: Any, y: Array, weights: Array | None, share: float, seed: int) -> list[Any]:
+    def _parted(
+        self, X: Any, y: Array, weights: Array | None, share: float, seed: int
+    ) -> tuple[tuple[Any, Array, Array | None], tuple[Any, Array]]:
         """Training part and held-out part; of classes an equal share where every class has enough examples."""
         if not 0 < share < 1:
             raise ConfigurationError(
@@ -277,7 +283,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
                 raise DataError("too few examples to hold some out", given=f"{len(rows)}", hint=str(error)) from None
             kept, held = train_test_split(rows, test_size=share, random_state=seed)
         kept, held = np.sort(kept), np.sort(held)
-        return [X[kept], y[kept], None if weights is None else weights[kept], X[held], y[held]]
+        return (X[kept], y[kept], None if weights is None else weights[kept]), (X[held], y[held])
 
     def _stopping(self) -> tuple[EarlyStopping | None, dict[str, Any]]:
         """When to stop, and what is scored after every epoch, by its column of the history."""
@@ -296,9 +302,16 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
             return self.dtype
         return "float64" if whole and self.device in (None, "cpu") else "float32"
 
-    def _optimizer(self) -> Optimizer:
+    def _optimizer(self, count: float) -> Optimizer:
+        """The optimizer, with the decay of weights that belongs to so many examples where nothing is said.
+
+        λ = 1/m is what a normal prior of variance 1 on every weight comes to: J = 1/m (Σ L + ½ Σ w²), as in
+        scikit-learn's ``LogisticRegression`` with its C = 1.
+        """
         chosen = optimizer_by_name(self.optimizer, self.learning_rate)
-        return chosen if self.weight_decay is None else dataclasses.replace(chosen, weight_decay=self.weight_decay)
+        by_name = not isinstance(self.optimizer, Optimizer)
+        decay = 1 / count if self.weight_decay is None and by_name and not chosen.weight_decay else self.weight_decay
+        return chosen if decay is None else dataclasses.replace(chosen, weight_decay=decay)
 
     def _network(self, shape: Sequence[int], model: Model | None) -> tuple[Loss, Model]:
         """The loss and the network."""

@@ -43,7 +43,9 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
             rows.
         optimizer: by name or as an object, such as ``cr.AdamW(0.001)``.
         learning_rate: α, for an optimizer given by name; its own by default.
-        weight_decay: λ, which adds λ w to the gradient; the optimizer's own by default.
+        weight_decay: λ, which adds λ w to the gradient; by default 1/m, for m examples (weights summed up), as in
+            scikit-learn's ``LogisticRegression``, and none in :meth:`partial_fit`, where m is not known. An optimizer
+            that is an object has its own.
         epochs: how often every example is seen.
         batch_size: examples in a step; ``"auto"`` for 200, None for all.
         shuffle: a new order in every epoch.

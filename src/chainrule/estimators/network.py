@@ -9,9 +9,6 @@ from typing import Any
 from chainrule.errors import ConfigurationError
 from chainrule.nn import Dense, Dropout, Model, Sequential, as_model
 
-RELU_LIKE = ("relu", "leaky_relu", "parametric_relu", "thresholded_relu", "elu", "gelu", "gelu_tanh", "silu", "swish")
-"""Activations that let about half of what comes in through, so that weights start larger (He et al. 2015)."""
-
 
 def hidden_and(output: Dense, layers: Any, activation: Any, dropout: float, shape: Sequence[int]) -> Model:
     """Hidden layers, each followed by dropout, and the output layer.
@@ -34,8 +31,7 @@ def hidden_and(output: Dense, layers: Any, activation: Any, dropout: float, shap
         )
     parts: list[Any] = []
     for width, g in zip(units, chosen, strict=True):
-        start = "he_uniform" if g in RELU_LIKE else "glorot_uniform"
-        parts.append(Dense(width, g, kernel_initializer=start))
+        parts.append(Dense(width, g))
         if dropout:
             parts.append(Dropout(dropout))
     return Sequential(*parts, output).model(shape)

@@ -54,6 +54,7 @@ class Scores:
         self.named, self.X, self.y = dict(named), X, y
         self.stopping = stopping if stopping and stopping.monitor in named else None
         self.judge = copy.copy(estimator)
+        self.judge.__dict__.pop("feature_names_in_", None)  # X is an array by now
         self.rows: list[list[float]] = []
         self.best: tuple[float, int, Run] | None = None
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from chainrule.graph.node import Node, ancestors
+from chainrule.graph.pickling import nodes_of, rows_of
 
 FINAL, EVERY = "final", "every"
 """What is asked of a body: a state after the last step, or a quantity at every step, stacked along a first axis."""
@@ -97,8 +99,18 @@ class Body:
             return True
         return isinstance(other, Body) and self._hash == other._hash and self.key == other.key
 
+    def __reduce__(self) -> Any:
+        parts = (self.states, self.slices, self.constants, self.new, self.results)
+        return _unpickled, (rows_of([n for part in parts for n in part]), [len(p) for p in parts], self.backwards)
+
     def __repr__(self) -> str:
         return f"<body of {len(self.nodes)} nodes, {len(self.states)} of them states>"
+
+
+def _unpickled(rows: Any, lengths: Sequence[int], backwards: bool) -> Body:
+    nodes = iter(nodes_of(rows))
+    states, slices, constants, new, results = (tuple(islice(nodes, n)) for n in lengths)
+    return Body(states, slices, constants, new, results, backwards)
 
 
 def _comparable(attrs: Mapping[str, Any]) -> Hashable:

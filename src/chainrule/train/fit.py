@@ -492,7 +492,9 @@ class Trainer:
         for index, node in enumerate(self.step.parameters):
             fresh = node not in given
             shape = definite(node.shape)
-            values[node] = initial_value(shape, node.attrs["initializer"], self.seed, index) if fresh else given[node]
+            values[node] = (
+                initial_value(shape, node.attrs.get("initializer"), self.seed, index) if fresh else given[node]
+            )
         for step in self.steps:
             for state in (*step.update.states, *step.carried):
                 values[state] = given.get(state, np.full(definite(state.shape), state.attrs["initial"]))
