@@ -3,8 +3,9 @@
     python scripts/compare_estimators.py --write
 
 Every row is a data set, parted five times at random into three quarters to learn from and one quarter to measure on
-(classes in equal shares). All get the same columns: those of the data as they come, categories as columns of 0 and 1. A
-second pair of scikit-learn's networks gets them standardised, as its documentation advises; the regressor's target too.
+(classes in equal shares). All get the same columns: those of the data as they come, categories as columns of 0 and 1.
+A second pair of scikit-learn's networks gets the numbers standardised, as its documentation advises; the regressor's
+target too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn import datasets
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -94,31 +95,32 @@ TABLES: dict[str, Callable[[], Table | None]] = {
 }
 
 
-def scikit_learns(classes: bool, seed: int) -> Any:
+def scikit_learns(table: Table, seed: int) -> Any:
     """scikit-learn's network as it comes."""
-    return (MLPClassifier if classes else MLPRegressor)(random_state=seed)
+    return (MLPClassifier if table.classes else MLPRegressor)(random_state=seed)
 
 
-def standardised(classes: bool, seed: int) -> Any:
-    """The same behind a StandardScaler, the target standardised as well."""
-    network = make_pipeline(StandardScaler(), scikit_learns(classes, seed))
-    return network if classes else TransformedTargetRegressor(network, transformer=StandardScaler())
+def standardised(table: Table, seed: int) -> Any:
+    """The same behind a StandardScaler of the columns of numbers, the target standardised as well."""
+    scaling = make_column_transformer((StandardScaler(), slice(table.numbers.shape[1])), remainder="passthrough")
+    network = make_pipeline(scaling, scikit_learns(table, seed))
+    return network if table.classes else TransformedTargetRegressor(network, transformer=StandardScaler())
 
 
-def ours(classes: bool, seed: int) -> Any:
+def ours(table: Table, seed: int) -> Any:
     """chainrule's network as it comes."""
-    return (NeuralClassifier if classes else NeuralRegressor)(random_state=seed)
+    return (NeuralClassifier if table.classes else NeuralRegressor)(random_state=seed)
 
 
 COLUMNS = {"scikit-learn's MLP": scikit_learns, "MLP, standardised": standardised, "chainrule": ours}
 
 
-def measured(table: Table, make: Callable[[bool, int], Any], seeds: Sequence[int]) -> tuple[list[float], float]:
+def measured(table: Table, make: Callable[[Table, int], Any], seeds: Sequence[int]) -> tuple[list[float], float]:
     """The scores on the rows left out, and the seconds that a fit took."""
     scores, seconds = [], 0.0
     for seed in seeds:
         X, y, X_test, y_test = table.parts(seed)
-        model = make(table.classes, seed)
+        model = make(table, seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             start = time.perf_counter()

@@ -86,3 +86,14 @@ def test_what_ends_in_a_range_is_not_rescaled():
 def test_a_network_for_another_number_of_targets():
     with pytest.raises(ShapeError, match="do not fit the network's output"):
         NeuralRegressor(network=cr.Sequential(cr.Dense(2))).fit(X, Y)
+
+
+def test_columns_of_zeros_and_ones_are_centred_and_keep_their_scale():
+    rng = np.random.default_rng(0)
+    rare = (np.arange(300) % 50 == 0).astype(float)
+    x = np.stack([rng.normal(5, 3, 300), rare, rng.integers(0, 3, 300), np.ones(300)], axis=1)
+    model = NeuralRegressor(layers=(4,), epochs=2).fit(x, x[:, 0])
+    assert model.scaler_.mean_ == pytest.approx(x.mean(axis=0))
+    assert model.scaler_.scale_ == pytest.approx([x[:, 0].std(), 1, x[:, 2].std(), 1])
+    model.partial_fit(x[:2] + [[0, 1, 0, 0]], [1, 2])  # 2 and 1: it is an indicator no longer
+    assert model.scaler_.scale_[1] == pytest.approx(np.r_[rare, rare[:2] + 1].std())

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_warm_start_goes_on_from_the_parameters():
 def test_partial_fit_learns_batch_by_batch_what_fit_learns_at_once():
     """The same batches in the same order: the optimizer's memory goes on, only the scales are learned on the way."""
     scaled = (X - X.mean(0)) / X.std(0)
-    settings = {**QUICK, "standardize": False, "shuffle": False, "dtype": "float64"}
+    settings = {**QUICK, "standardize": False, "shuffle": False, "dtype": "float64", "weight_decay": 0.001}
     whole = NeuralClassifier(epochs=3, batch_size=100, **settings).fit(scaled, Y)
     parts = NeuralClassifier(**settings)
     for _ in range(3):
@@ -174,7 +175,8 @@ model = NeuralClassifier((4,), epochs=2, device="cpu:1", callbacks=[lambda run: 
 model.fit(np.eye(4), [0, 1, 0, 1])
 print(sorted(seen[0]), [name(d) for d in jax.devices()])
 """
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    flags = {"PYTHONPATH": str(Path(cr.__file__).parents[1])}
+    flags |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     told = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | flags, check=True
     )

@@ -21,7 +21,7 @@ BLOCK = 1 << 22
 class WrittenOut(Lazy):
     """The rows of a sparse table, written out and standardised when they are asked for."""
 
-    def __init__(self, table: Any, scaler: StandardScaler | None, dtype: Any) -> None:
+    def __init__(self, table: Any, scaler: Scaler | None, dtype: Any) -> None:
         self.table, self.scaler, self.dtype = table, scaler, np.dtype(dtype)
 
     @property
@@ -40,20 +40,36 @@ class WrittenOut(Lazy):
         return np.asarray(dense if self.scaler is None else self.scaler.transform(dense), self.dtype)
 
 
-def learn_scale(X: Any, weights: Array | None, scaler: StandardScaler | None = None) -> StandardScaler:
+class Scaler(StandardScaler):  # type: ignore[misc]
+    """Mean 0 for every column; deviation 1 but for columns of 0 and 1, which are of one scale already.
+
+    Divided by its deviation, the 1 of a rare category would be the largest number of its row.  Source: Gelman,
+    Scaling regression inputs by dividing by two standard deviations, 2008.
+    """
+
+    indicators_: Array | None = None
+
+    def add(self, columns: Array, weights: Array | None) -> None:
+        """Take in some rows more."""
+        super().partial_fit(columns, sample_weight=weights)
+        found = ((columns == 0) | (columns == 1)).all(axis=0)
+        self.indicators_ = found if self.indicators_ is None else found & self.indicators_
+        self.scale_ = np.where(self.indicators_, 1.0, self.scale_)
+
+
+def learn_scale(X: Any, weights: Array | None, scaler: Scaler | None = None) -> Scaler:
     """Mean and deviation of every column, in float64; added to what a scaler knows already.
 
     Of examples with more axes than one, such as images, those of the last axis, the channels, over all places.
     """
-    scaler = StandardScaler() if scaler is None else scaler
+    scaler = Scaler() if scaler is None else scaler
     for rows in _blocks(X):
         part = _columns(X[rows].toarray() if sparse.issparse(X) else X[rows])
-        given = None if weights is None else np.repeat(weights[rows], len(part) // len(weights[rows]))
-        scaler.partial_fit(part, sample_weight=given)
+        scaler.add(part, None if weights is None else np.repeat(weights[rows], len(part) // len(weights[rows])))
     return scaler
 
 
-def standardised(X: Any, scaler: StandardScaler | None, dtype: Any) -> Any:
+def standardised(X: Any, scaler: Scaler | None, dtype: Any) -> Any:
     """Examples as a network takes them: an array, or rows of one that are made when they are needed."""
     if sparse.issparse(X):
         lazy = WrittenOut(X, scaler, dtype)

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.data.storage import read_json, write_json
 from chainrule.errors import ConfigurationError, RunError
+from chainrule.estimators.features import Scaler
 from chainrule.train import EarlyStopping, TrainingWarning
 from chainrule.train import load as load_run
 from chainrule.train.files import place_of
@@ -147,19 +147,21 @@ def _read(value: Any) -> Any:
     return tuple(map(_read, value["tuple"])) if "tuple" in value else list(map(_read, value["list"]))
 
 
-def _scale(scaler: StandardScaler) -> dict[str, Any]:
+def _scale(scaler: Scaler) -> dict[str, Any]:
     seen = scaler.n_samples_seen_
     return {
         "mean": scaler.mean_.tolist(),
         "variance": scaler.var_.tolist(),
         "scale": scaler.scale_.tolist(),
+        "indicators": np.asarray(scaler.indicators_).tolist(),
         "seen": np.asarray(seen).tolist(),
     }
 
 
-def _scaler(data: Mapping[str, Any]) -> StandardScaler:
-    scaler = StandardScaler()
+def _scaler(data: Mapping[str, Any]) -> Scaler:
+    scaler = Scaler()
     scaler.mean_, scaler.var_, scaler.scale_ = (np.array(data[k]) for k in ("mean", "variance", "scale"))
+    scaler.indicators_ = np.array(data["indicators"], dtype=bool)
     scaler.n_samples_seen_ = np.asarray(data["seen"])[()]
     scaler.n_features_in_ = len(scaler.mean_)
     return scaler

@@ -6,10 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.preprocessing import StandardScaler
 
 from chainrule.estimators.base import NeuralEstimator
-from chainrule.estimators.features import learn_scale
+from chainrule.estimators.features import Scaler, learn_scale
 from chainrule.nn import LOSSES, Dense, Loss, Model
 
 Array = np.ndarray[Any, Any]
@@ -81,7 +80,7 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]
         known = self.__dict__.pop("target_scaler_", None)
         low, high = getattr(model.output.op.facts, "range", (-np.inf, np.inf))
         if self.standardize and loss.labels == "number" and np.isinf(low) and np.isinf(high):
-            self.target_scaler_: StandardScaler = learn_scale(y, weights, known if more else None)
+            self.target_scaler_: Scaler = learn_scale(y, weights, known if more else None)
 
     def _default_loss(self, model: Model | None) -> Loss:
         if model is None:
