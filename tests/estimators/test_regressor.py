@@ -95,5 +95,5 @@ def test_columns_of_zeros_and_ones_are_centred_and_keep_their_scale():
     model = NeuralRegressor(layers=(4,), epochs=2).fit(x, x[:, 0])
     assert model.scaler_.mean_ == pytest.approx(x.mean(axis=0))
     assert model.scaler_.scale_ == pytest.approx([x[:, 0].std(), 1, x[:, 2].std(), 1])
-    model.partial_fit(x[:2] + [[0, 1, 0, 0]], [1, 2])  # 2 and 1: it is an indicator no longer
+    model.partial_fit(x[:2] + np.array([0, 1, 0, 0]), [1, 2])  # 2 and 1: it is an indicator no longer
     assert model.scaler_.scale_[1] == pytest.approx(np.r_[rare, rare[:2] + 1].std())

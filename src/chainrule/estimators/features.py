@@ -47,6 +47,7 @@ class Scaler(StandardScaler):  # type: ignore[misc]
     Scaling regression inputs by dividing by two standard deviations, 2008.
     """
 
+    scale_: Array
     indicators_: Array | None = None
 
     def add(self, columns: Array, weights: Array | None) -> None:
