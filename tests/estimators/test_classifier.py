@@ -103,6 +103,9 @@ def test_hinge_has_margins_and_no_probabilities(classes):
     assert (decided == model.predict(X[here])).all()
     assert model.score(X[here], Y[here]) > 0.9
     assert not hasattr(NeuralClassifier(), "decision_function")
+    with pytest.raises(AttributeError, match="no attribute 'predict_proba'") as error:
+        model.predict_proba(X)
+    assert "margins, not probabilities" in str(error.value.__cause__)
 
 
 # --- weights ----------------------------------------------------------------------------------------------

@@ -200,13 +200,15 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _settings(self, loss: Loss, weights: Array | None, seed: int, dtype: str, count: float) -> dict[str, Any]:
         """What training is told in any case; ``count`` is the number of examples there are to learn from."""
+        metrics = self._default_metrics(loss) if self.metrics is None else self.metrics
         return {
             "loss": loss,
             "optimizer": self._optimizer(count),
             "sample_weight": weights,
-            "metrics": self._default_metrics(loss) if self.metrics is None else self.metrics,
+            "metrics": list(metrics) if isinstance(metrics, (list, tuple)) else [metrics],
             "seed": seed,
             "dtype": dtype,
+            "devices": "auto" if self.device is None else 1,
         }
 
     def _keep(self, run: Run) -> None:

@@ -21,10 +21,18 @@ Array = np.ndarray[Any, Any]
 
 
 def _gives_probabilities(estimator: Any) -> bool:
-    return not _gives_margins(estimator)
+    if _takes_signs(estimator):
+        raise AttributeError(f"{estimator.loss} gives margins, not probabilities: decision_function(X)")
+    return True
 
 
 def _gives_margins(estimator: Any) -> bool:
+    if not _takes_signs(estimator):
+        raise AttributeError("this loss gives probabilities, not margins: predict_proba(X)")
+    return True
+
+
+def _takes_signs(estimator: Any) -> bool:
     return estimator.loss is not None and estimator._chosen_loss().labels == "sign"
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import check_scoring, get_scorer
+from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 
-from chainrule.errors import ConfigurationError
+from chainrule.errors import ConfigurationError, near
 from chainrule.train import EarlyStopping, History, Run
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def scorers(estimator: Any, scoring: Any) -> dict[str, Any]:
         return {}
     if isinstance(scoring, Mapping):
         return {str(k): _scorer(estimator, v) for k, v in scoring.items()}
-    several = scoring if isinstance(scoring, (list, tuple, set)) else [scoring]
+    several = scoring if isinstance(scoring, (list, tuple)) else [scoring]
     return {s if isinstance(s, str) else getattr(s, "__name__", "score"): _scorer(estimator, s) for s in several}
 
 
@@ -34,8 +34,10 @@ def _scorer(estimator: Any, value: Any) -> Any:
         return check_scoring(estimator, value)
     try:
         return get_scorer(value)
-    except ValueError as error:
-        raise ConfigurationError("no such scorer", given=repr(value), hint=str(error)) from None
+    except ValueError:
+        known = get_scorer_names()
+        hint = near(str(value), known) or "sklearn.metrics.get_scorer_names() lists them"
+        raise ConfigurationError("no such scorer", given=repr(value), hint=hint) from None
 
 
 class Scores:

@@ -168,7 +168,7 @@ def _distinct(labels: Any) -> Array:
     if len(found) < 2:
         raise DataError(
             "a classifier needs at least two classes",
-            given=f"one class, {found[0]!r}" if len(found) else "no class",
+            given=f"one class, {found.tolist()[0]!r}" if len(found) else "no class",
             hint="are rows sorted by class, and only the first ones taken? Do the weights leave one class?",
         )
     return found

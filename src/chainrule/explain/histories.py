@@ -34,7 +34,7 @@ def draw_history(history: History) -> Drawing:
         raise ConfigurationError("no epoch was run, so there is no curve", expected="a trained network")
     from chainrule.explain.figures import COLOURS, DASHES, GREY, drawing, style
 
-    shown = [c for c in history.columns if not c.startswith("validation_")]
+    shown = list(dict.fromkeys(c.removeprefix("validation_") for c in history.columns))  # some are validation's alone
     epochs = np.arange(1, history.epochs + 1)
     with style():
         figure = drawing(1 + 4.2 * len(shown), 3.4)
@@ -54,7 +54,7 @@ def draw_history(history: History) -> Drawing:
                     )
             if history.best_epoch:
                 axes.axvline(history.best_epoch, color=GREY, linestyle=(0, (1, 1.5)), linewidth=1.2, label="kept")
-            _scale(axes, history[column])
+            _scale(axes, history[column if column in history else f"validation_{column}"])
             axes.set(xlabel="epoch", ylabel="cost $J$" if column == "loss" else column.replace("_", " "))
         handles, labels = figure.axes[0].get_legend_handles_labels()
         if len(handles) > 1:
