@@ -34,8 +34,6 @@ def test_scikit_learn_check(estimator, check):
 @pytest.mark.filterwarnings("default")
 def test_the_checks_hold_for_other_settings(estimator):
     some = {
-        "check_classifiers_train",
-        "check_regressors_train",
         "check_fit_idempotent",
         "check_estimators_pickle",
         "check_methods_subset_invariance",
@@ -43,8 +41,6 @@ def test_the_checks_hold_for_other_settings(estimator):
         "check_classifiers_classes",
         "check_dict_unchanged",
     }
-    if estimator.early_stopping is not None:  # two examples of the last check's five may all be of one class
-        some -= {"check_fit_idempotent"}
     ran = set()
     for made, check in estimator_checks_generator(estimator):
         name = getattr(check, "func", check).__name__
