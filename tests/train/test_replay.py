@@ -1,14 +1,11 @@
 """Going back to a step gives the numbers of that step, bit for bit: compared with what was watched in the training."""
 
-import warnings
-
 import numpy as np
 import pytest
 
 import chainrule as cr
 from chainrule.data.lazy import Lazy
 from chainrule.engine.xla import epochs as engine
-from chainrule.errors import ChainruleError, ConfigurationError, DataError, RunError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(43, 6)).astype(np.float32)

@@ -253,6 +253,7 @@ class Trace:
         self._values = {n: np.asarray(v) for n, v in values.items()}
         self._names = _names(graph)
         errors = _errors(back.edges, self._values)
+        self._one_row = row is not None
         if row is not None:
             counts = {n.shape[0] for n in graph.inputs if n.shape and isinstance(n.shape[0], Dim)}
             of_each = {n for n in self._values if n.shape and n.shape[0] in counts}
@@ -354,7 +355,10 @@ class Trace:
             shown = {m.node for m in self.nodes if m.node.name}
         elif open:
             shown = self._layer(open)
-        return "\n".join([*self._forward(shown), "", *self._backward(shown)])
+        whole = (
+            ["  what belongs to no row alone, such as a parameter, is that of the whole batch"] if self._one_row else []
+        )
+        return "\n".join([*self._forward(shown), "", *self._backward(shown), *whole])
 
     def _layer(self, name: str) -> set[Node]:
         layers = {m.node: self._names[m.node].layer for m in self.nodes}

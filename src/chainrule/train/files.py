@@ -137,7 +137,6 @@ def _write(run: Run, folder: Path) -> None:
         samples = to_bytes({"steps": watched.steps} | {" ".join(k): np.array(v) for k, v in watched.columns.items()})
         (folder / WATCHED).write_bytes(samples)
         files[WATCHED] = hashlib.sha256(samples).hexdigest()
-    step = run.step
     described = {
         "format": FORMAT,
         "made by": "chainrule",

@@ -351,6 +351,7 @@ class Trainer:
                 "every": every,
                 "seed": seed,
                 "dtype": dtype,
+                "devices": devices,
             },
         )
         self.epochs = self._compile(training, validation, batch, columns, dtype, devices)

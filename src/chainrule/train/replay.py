@@ -356,6 +356,7 @@ def _trainer_of(run: Run, X: Any, Y: Any, sample_weight: Any) -> Trainer:
         every=setup["every"],
         seed=settings["seed"],
         dtype=settings["dtype"],
+        devices=settings["devices"],
     )
     _check(trainer, origin.folder, run)
     return trainer

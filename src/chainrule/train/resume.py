@@ -30,6 +30,7 @@ def resume(
     metrics: Sequence[Any] = (),
     watch: Any = None,
     callbacks: Sequence[Callable[[Run], Any]] = (),
+    devices: Any = None,
     progress: bool | None = None,
 ) -> Run:
     """Go on with a training from its last checkpoint, bit for bit as if it had never stopped.
@@ -44,6 +45,8 @@ def resume(
             end goes on where there are more.
         metrics, watch: those of the user's own, which are no part of the folder.
         callbacks, progress: as in :func:`chainrule.fit`.
+        devices: as there; by default as many as before. Another number, of devices or of processes, adds up in another
+            order: the training is the same but for the last bits.
 
     Errors: :class:`RunError` where there is no training or no whole checkpoint; :class:`DataError` for other data.
     """
@@ -70,6 +73,7 @@ def resume(
         every=setup["every"],
         seed=settings["seed"],
         dtype=settings["dtype"],
+        devices=settings["devices"] if devices is None else devices,
     )
     again = Checkpoints(folder, **described["checkpoints"], resume=True, notes=described["notes"])
     return drive(trainer, epochs or kept.state["epochs"], callbacks, progress, again)
@@ -77,7 +81,7 @@ def resume(
 
 def first_run(place: Path, described: Any, training: str, metrics: Sequence[Any] = ()) -> Run:
     """A training of which nothing has been done yet, with the numbers that it began with."""
-    named = {name: function for name, function in map(metric, [*described["metrics"], *metrics])}
+    named = dict(map(metric, [*described["metrics"], *metrics]))
     columns = [c for c in described["columns"] if not c.startswith("validation_")]
     own = [c for c in columns[1:] if c not in named] if len(described["objectives"]) == 1 else []
     if own:
@@ -133,4 +137,4 @@ def watched_in(run: Run, setup: Any) -> Watch | None:
 def class_weight_of(setup: Any) -> Any:
     """The weights of the classes as they were given."""
     given = setup["class_weight"]
-    return {label: weight for label, weight in given} if isinstance(given, list) else given
+    return dict(given) if isinstance(given, list) else given

@@ -365,6 +365,7 @@ class Epochs:
         inside = self.inside
         with self._precision():
             send = self.devices.put
+            send = self.devices.put
             begin, room = (inside.steps, (inside.outputs, inside.seen)) if inside is not None else (0, self._empty)
             *found, room = self._run(
                 self.carry,

@@ -48,11 +48,13 @@ class Look:
             if epochs.stream is None:
                 batch = min(epochs.plan.batch_size, len(order))
                 last = step >= len(order) // batch
-                found, after = self._of_epoch(epochs.carry, order, epochs.data, epochs.fixed, step, last=last)
+                order, at = epochs.devices.put(order), epochs.devices.put(np.int32(step))
+                found, after = self._of_epoch(epochs.carry, order, epochs.data, epochs.fixed, at, last=last)
             else:
                 arrays, at = epochs.block(order, step)
                 last = at >= len(arrays[0]) // min(epochs.plan.batch_size, len(arrays[0]))
-                found, after = self._of_block(epochs.carry, arrays, epochs.fixed, at, last=last)
+                place = epochs.devices.put(np.int32(at))
+                found, after = self._of_block(epochs.carry, arrays, epochs.fixed, place, last=last)
         kept = [
             dict(zip(turn.watched, map(np.asarray, arrays), strict=True))
             for turn, arrays in zip(self.turns, found, strict=True)
@@ -68,7 +70,8 @@ class Look:
         batch = min(self.epochs.plan.batch_size, rows)
         full = rows // batch
         batches = tuple(a[: full * batch].reshape(full, batch, *a.shape[1:]) for a in arrays)
-        rest = tuple(a[full * batch :] for a in arrays)
+        batches = self.epochs.devices.divide(batches, axis=1)
+        rest = self.epochs.devices.divide(tuple(a[full * batch :] for a in arrays))
 
         def made(i: Any, state: Any) -> Any:
             rows = rest if last else tuple(lax.dynamic_index_in_dim(a, i, keepdims=False) for a in batches)
@@ -91,4 +94,4 @@ class Look:
             values = program.run(XLA, fed, epochs.kinds, sizes, key)
             found.append([values[n] for n in turn.watched])
             fed = fed | {leaf: values[new] for leaf, new in turn.carry.items()}
-        return tuple(fed[leaf] for leaf in epochs.leaves), found
+        return epochs.devices.unite(tuple(fed[leaf] for leaf in epochs.leaves)), found
