@@ -60,8 +60,8 @@ CASES = {
     "within an epoch": ({"every_steps": 5}, 20, {}),
     "before the first step": ({"every_steps": 5}, 0, {}),
     "with early stopping": (
-        {"every_steps": 5},
-        25,
+        {"every_steps": 4},
+        16,
         {"validation_split": 0.2, "early_stopping": STOPPING, "epochs": 40},
     ),
     "watched": ({"every_steps": 4}, 8, {"watch": True, "every": 3}),
@@ -77,10 +77,8 @@ def test_it_goes_on_as_if_it_had_never_stopped(tmp_path, case):
     stopped_at(tmp_path / "RUN", step, often=often, **options)
     resumed = cr.resume(tmp_path / "RUN", X, Y)
     same(whole, resumed)
-    again = train(
-        checkpoints=cr.Checkpoints(tmp_path / "RUN", resume=True, **often), **options
-    )  # it had come to its end
-    same(whole, again)
+    ended = cr.Checkpoints(tmp_path / "RUN", resume=True, **often)
+    same(whole, train(checkpoints=ended, **options))
 
 
 def test_keeping_it_changes_nothing_and_only_the_last_ones_stay(tmp_path):
@@ -113,7 +111,7 @@ Y = (X[:, 0] * X[:, 1] > 0).astype(int)
 layers = cr.Dense(8, "tanh"), cr.BatchNormalization(), cr.Dropout(0.3), cr.Dense(1, "sigmoid")
 kept = cr.Checkpoints(sys.argv[1], every_steps=7, resume=True)
 def begun(run): print(run.history.epochs, flush=True)
-run = cr.fit(cr.Sequential(*layers), X, Y, epochs=2500, batch_size=8, seed=3, validation_split=0.2, watch=["J"],
+run = cr.fit(cr.Sequential(*layers), X, Y, epochs=1300, batch_size=8, seed=3, validation_split=0.2, watch=["J"],
              every=50, early_stopping=cr.EarlyStopping(2000), callbacks=[begun], checkpoints=kept)
 np.savez(sys.argv[2], table=run.history.table, J=run.watched["J", "mean"], **run.parameters)
 print("done", flush=True)
@@ -126,7 +124,7 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_bits(tmp_path):
         network(),
         X,
         Y,
-        epochs=2500,
+        epochs=1300,
         batch_size=8,
         seed=3,
         validation_split=0.2,
@@ -247,7 +245,6 @@ try: run.save(sys.argv[1])
 except cr.errors.RunError as error: assert "its checkpoints are kept" in str(error), error
 else: raise AssertionError
 assert files.steps_in(place) == [0, 2, 4, 6]
-resource.setrlimit  # the rest is done by a process that may write
 """
 
 

@@ -355,9 +355,7 @@ class Trace:
             shown = {m.node for m in self.nodes if m.node.name}
         elif open:
             shown = self._layer(open)
-        whole = (
-            ["  what belongs to no row alone, such as a parameter, is that of the whole batch"] if self._one_row else []
-        )
+        whole = ["  what belongs to no row alone, as parameters, is that of the whole batch"] if self._one_row else []
         return "\n".join([*self._forward(shown), "", *self._backward(shown), *whole])
 
     def _layer(self, name: str) -> set[Node]:

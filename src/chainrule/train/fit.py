@@ -595,7 +595,7 @@ class Trainer:
     @property
     def seconds(self) -> float:
         """About how long an epoch takes, from the size of the work alone."""
-        return self.epochs.steps * 1e-5 + 6e-10 * self.rows * self.step.model.parameter_count
+        return float(self.epochs.steps * 1e-5 + 6e-10 * self.rows * self.step.model.parameter_count)
 
     def _chunk(self) -> int:
         """So many epochs that a call takes about a tenth of a second."""

@@ -56,11 +56,16 @@ def at(run: Run, step: int | None = None, X: Any = None, Y: Any = None, sample_w
 
 
 class Replay:
-    """A training that is gone through again, to any of its steps."""
+    """A training that is gone through again, to any of its steps.
+
+    Attributes:
+        steps: so many make an epoch, and ``made`` so many were made.
+    """
 
     def __init__(self, trainer: Trainer, run: Run) -> None:
         self.trainer, self.run = trainer, run
-        self.made = run.history.epochs * trainer.epochs.steps
+        self.steps: int = trainer.epochs.steps
+        self.made = run.history.epochs * self.steps
         self._beginning: Standing = trainer.epochs.standing()
         self._looks: dict[Any, Any] = {}
         self._place = None
@@ -79,7 +84,7 @@ class Replay:
                 expected=f"a step from 0 to {self.made - 1:,}",
                 hint="run.at(step=…)",
             )
-        steps = self.trainer.epochs.steps
+        steps = self.steps
         return (bad.epoch - 1) * steps + (steps if bad.batch is None else bad.batch) - 1
 
     def at(self, step: int) -> ReplayedStep:
@@ -90,14 +95,14 @@ class Replay:
                 "the training made no such step",
                 given=repr(step),
                 expected=f"a whole number from 0 to {self.made - 1:,}",
-                hint=f"{self.run.history.epochs:,} epochs of {self.trainer.epochs.steps:,} steps; the first is step 0",
+                hint=f"{self.run.history.epochs:,} epochs of {self.steps:,} steps; the first is step 0",
             )
         self._go_to(int(step))
         return ReplayedStep(self, int(step))
 
     def _go_to(self, step: int) -> None:
         """Stand before a step: from the nearest place before it that is known."""
-        trainer, steps = self.trainer, self.trainer.epochs.steps
+        trainer, steps = self.trainer, self.steps
         here = trainer.position if trainer.history.diverged is None and not trainer.history.stopped else -1
         known, standing = self._nearest(step)
         if not known <= here <= step:
@@ -124,7 +129,7 @@ class Replay:
 
     def rows(self, step: int) -> Array:
         """The rows of a step among those that are trained on."""
-        epoch, inside = divmod(step, self.trainer.epochs.steps)
+        epoch, inside = divmod(step, self.steps)
         size = self.trainer.epochs.plan.batch_size
         return np.asarray(self.trainer.order(epoch)[inside * size : (inside + 1) * size])
 
@@ -139,7 +144,7 @@ class Replay:
             turns = self.trainer.turns([tuple(nodes) for nodes in asked])
             self._looks[key] = Look(self.trainer.epochs, turns), turns
         look, turns = self._looks[key]
-        epoch, inside = divmod(step, self.trainer.epochs.steps)
+        epoch, inside = divmod(step, self.steps)
         found, after = look(self.trainer.order(epoch), inside)
         named = [
             {n: kept[run] for n, run in zip(dict.fromkeys(nodes), turn.watched, strict=True)}
@@ -168,12 +173,12 @@ class ReplayedStep:
     @property
     def epoch(self) -> int:
         """The epoch that it belongs to, from 1."""
-        return self.step // self._replay.trainer.epochs.steps + 1
+        return self.step // self._replay.steps + 1
 
     @property
     def batch(self) -> int:
         """Its number in the epoch, from 1."""
-        return self.step % self._replay.trainer.epochs.steps + 1
+        return self.step % self._replay.steps + 1
 
     @cached_property
     def rows(self) -> Array:
@@ -196,7 +201,7 @@ class ReplayedStep:
     @property
     def gradients(self) -> Mapping[str, Array]:
         """The derivative of the cost by each parameter that is learned, by the parameter's name."""
-        found = {}
+        found: dict[str, Array] = {}
         for k, step in enumerate(self._replay.run.steps):
             found |= {step.names[p].text: self._found[k][g] for p, g in step.gradients.items()}
         return Named(found)
@@ -290,7 +295,7 @@ class ReplayedStep:
 
     def __str__(self) -> str:
         """Where it is, its cost, and the size of each quantity."""
-        steps = self._replay.trainer.epochs.steps
+        steps = self._replay.steps
         head = f"step {self.step:,}: batch {self.batch:,} of {steps:,} in epoch {self.epoch:,}, {len(self.rows):,} rows"
         lines = [head, "", f"{'':<10}{'shape':<16}{'mean':>12}{'rms':>12}{'min':>12}{'max':>12}"]
         for name, value in self.quantities.items():

@@ -287,7 +287,7 @@ class Epochs:
             if inside is None:
                 start, begin = carry, 0
                 carry = jax.tree.map(jnp.copy, carry)
-                total, seen = 0, []
+                total, seen = np.zeros((), self.kinds.float), []
             else:
                 start, begin, total, seen = inside.start, inside.steps, inside.total, [inside.seen_before]
             done = begin // in_block
@@ -303,13 +303,13 @@ class Epochs:
                     carry, part, looked_at, outputs = self._run_block(carry, fed, self.fixed, place, tuple(span), room)
                     ends = at + -(-size // batch)
                     if stop < ends:
-                        here = (np.array(a) for a in (outputs, looked_at, total, _joined(seen, self.width)))
-                        return carry, best, control, None, None, 0, True, Inside(stop, start, *here)
+                        parts = map(np.array, (outputs, looked_at, total, _joined(seen, self.width)))
+                        return carry, best, control, None, None, 0, True, Inside(stop, start, *parts)
                     total = part + total
                     seen.append(np.asarray(looked_at)[self._looked_at(first + at, size)])
                     if stop == ends < self.steps:
-                        here = (np.array(a) for a in (outputs, looked_at, total, _joined(seen, self.width)))
-                        return carry, best, control, None, None, 0, True, Inside(stop, start, *here)
+                        parts = map(np.array, (outputs, looked_at, total, _joined(seen, self.width)))
+                        return carry, best, control, None, None, 0, True, Inside(stop, start, *parts)
                 inside = None
                 total = total if self.plan.totals else total / rows
                 carry, best, control, row = self._end_epoch(
@@ -380,8 +380,10 @@ class Epochs:
                 self.fixed,
                 careful=careful,
             )
-        nothing = np.zeros(0), np.zeros((0, self.width))
-        return *found, Inside(stop, (), *(np.asarray(a) for a in room), *nothing) if stop < self.steps else None
+        if stop >= self.steps:
+            return *found, None
+        outputs, seen = map(np.asarray, room)
+        return *found, Inside(stop, (), outputs, seen, np.zeros(0), np.zeros((0, self.width)))
 
     def bad_step(self, order: np.ndarray[Any, Any]) -> tuple[int | None, dict[Node, np.ndarray[Any, Any]]]:
         """Go step by step through the epoch that was not finite, from where it began.
