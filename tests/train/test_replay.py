@@ -86,8 +86,12 @@ def _small_blocks(monkeypatch):
     monkeypatch.setattr(engine, "BLOCK_NUMBERS", 120)  # two batches
 
 
-@pytest.mark.parametrize("what", ["gradients", "others"])
-@pytest.mark.parametrize("kind", TRAININGS)
+SEVERAL = ["dropout and batch normalisation", "recurrent", "several objectives", "streamed"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [*((kind, "gradients") for kind in TRAININGS), *((kind, "others") for kind in SEVERAL)]
+)
 def test_every_number_of_a_step_has_the_bits_that_it_had(kind, what):
     run = trained(kind, watch={group: list(ENDS) for group in (["gradients"] if what == "gradients" else OTHERS)})
     steps = run.watched.steps_per_epoch

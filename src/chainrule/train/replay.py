@@ -265,11 +265,11 @@ class ReplayedStep:
         return collected(spec, samples, np.array([self.step]), trainer.epochs.steps, facts)
 
     def formulas(self, *, columns: bool = False) -> Sheet:
-        """The formulas of the step; see :meth:`chainrule.Run.formulas`."""
+        """The formulas of the step; as ``run.formulas()``."""
         return self._replay.run.formulas(columns=columns)
 
     def why(self) -> Any:
-        """What the rules find in the training up to this step; see :meth:`chainrule.Run.why`.
+        """What the rules find in the training up to this step; as ``run.why()`` does.
 
         What was watched while it trained is looked at up to here; where nothing was, this step alone.
         """
@@ -289,7 +289,7 @@ class ReplayedStep:
 
         Args:
             row: of the batch, from 0: its numbers alone, as they were among the others; all rows by default.
-            as_written, objective: as in :meth:`chainrule.Run.trace`.
+            as_written, objective: as in ``run.trace``.
         """
         return READINGS["trace_step"](self, row, as_written=as_written, objective=objective)
 

@@ -217,7 +217,7 @@ class Run:
         return READINGS["why"](self)
 
     def at(self, step: int | None = None, X: Any = None, Y: Any = None, *, sample_weight: Any = None) -> Any:
-        """A step of the training gone through again, bit for bit; see :func:`chainrule.train.replay.at`.
+        """A step of the training gone through again, bit for bit; see :mod:`chainrule.train.replay`.
 
         Args:
             step: its number, from 0; by default that of the first number that was not finite.
