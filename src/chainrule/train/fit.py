@@ -220,7 +220,7 @@ def drive(
     if show is not None:
         show.end()
     if trainer.history.diverged is not None:
-        warnings.warn("\n".join(str(s) for s in (trainer.history.stopped, trainer.first_bad) if s), TrainingWarning, 2)
+        warnings.warn("\n".join(str(s) for s in (trainer.history.stopped, trainer.first_bad) if s), TrainingWarning, 3)
     return trainer.run({"epochs": epochs})
 
 
