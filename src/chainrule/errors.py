@@ -79,10 +79,6 @@ class RunError(ChainruleError, ValueError):
     """A run folder that is incomplete, altered, or of a newer format."""
 
 
-class TrainingWarning(UserWarning):
-    """Training went on or stopped in a way that one should know of."""
-
-
 ALIASES = {
     "mse": "squared_error",
     "mean_squared_error": "squared_error",

@@ -1,11 +1,10 @@
 """Training: the step graph, the epoch loop, history, files, going on and going back."""
 
-from chainrule.errors import TrainingWarning
 from chainrule.train.checkpoints import Checkpoints
 from chainrule.train.files import load, save
 from chainrule.train.fit import EarlyStopping, Trainer, fit
 from chainrule.train.formulas import formulas
-from chainrule.train.history import History
+from chainrule.train.history import History, TrainingWarning
 from chainrule.train.objective import Objective
 from chainrule.train.replay import ReplayedStep
 from chainrule.train.resume import resume

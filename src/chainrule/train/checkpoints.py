@@ -20,7 +20,7 @@ import numpy as np
 
 from chainrule.data.lazy import is_lazy
 from chainrule.engine.processes import TOGETHER, leads
-from chainrule.errors import ConfigurationError, DataError, RunError, TrainingWarning
+from chainrule.errors import ConfigurationError, DataError, RunError
 from chainrule.train.checkpoint_files import (
     FORMAT,
     TRAINING,
@@ -37,7 +37,7 @@ from chainrule.train.checkpoint_files import (
 )
 from chainrule.train.files import describe_steps, may_hold_a_run
 from chainrule.train.first_bad import BadNumber
-from chainrule.train.history import History
+from chainrule.train.history import History, TrainingWarning
 
 if TYPE_CHECKING:
     from chainrule.engine.xla.epochs import Standing

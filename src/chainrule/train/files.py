@@ -289,7 +289,7 @@ def _no_function(y_hat: Any, y: Any) -> Any:
 
 def _read_json(path: Path) -> dict[str, Any]:
     missing = [name for name in (MODEL, WEIGHTS, HISTORY) if not (path / name).exists()]
-    if missing and (path / CHECKPOINTS).is_dir():
+    if len(missing) == 3 and (path / CHECKPOINTS).is_dir():
         raise RunError(
             "the training of this run did not come to its end",
             given=f"{path} with nothing but {CHECKPOINTS}",

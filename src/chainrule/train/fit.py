@@ -18,7 +18,7 @@ from chainrule.data.lazy import batches, chosen, is_lazy
 from chainrule.engine.processes import leads
 from chainrule.engine.program import check_mapping
 from chainrule.engine.sharing import load, shares
-from chainrule.errors import ConfigurationError, DataError, ShapeError, TrainingWarning, near
+from chainrule.errors import ConfigurationError, DataError, ShapeError, near
 from chainrule.graph.dim import definite, show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
@@ -31,7 +31,7 @@ from chainrule.rewrite import fast
 from chainrule.train.checkpoints import Keeper, as_checkpoints
 from chainrule.train.facts import facts_of
 from chainrule.train.first_bad import BadNumber, first_bad, updated
-from chainrule.train.history import History
+from chainrule.train.history import History, TrainingWarning
 from chainrule.train.labels import Labels, example_weights, examples, read_labels
 from chainrule.train.objective import Objective, as_loss, check_inputs, chosen_parameters, own_objectives
 from chainrule.train.progress import Progress
