@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
+from benchmarks.checkpoints import checkpoints
 from benchmarks.cold import cold
 from benchmarks.networks import networks
 from benchmarks.peers import PEERS, versions
@@ -18,7 +19,10 @@ from benchmarks.watch import watch
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Time chainrule beside its peers.")
     parser.add_argument(
-        "what", nargs="?", choices=["step", "networks", "watch", "cold"], help="one of them; by default all"
+        "what",
+        nargs="?",
+        choices=["step", "networks", "watch", "checkpoints", "cold"],
+        help="one of them; by default all",
     )
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS), help="beside these only")
     parser.add_argument("--rounds", type=int, default=15, help="rounds to take the median of (%(default)s)")
@@ -57,6 +61,8 @@ def _sections(what: str | None, names: Sequence[str], rounds: int, smoke: bool) 
         yield from networks(names, rounds, smoke)
     if what in (None, "watch"):
         yield from watch(names, rounds, smoke)
+    if what in (None, "checkpoints"):
+        yield from checkpoints(rounds, smoke)
     if what in (None, "cold"):
         yield from cold(names, rounds)
 

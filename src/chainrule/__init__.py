@@ -213,10 +213,12 @@ from chainrule.optimize import (
     WarmUp,
 )
 from chainrule.train import (
+    Checkpoints,
     EarlyStopping,
     History,
     Objective,
     Ranking,
+    ReplayedStep,
     Run,
     TableRun,
     Trainer,
@@ -228,6 +230,7 @@ from chainrule.train import (
     grid,
     load,
     load_table,
+    resume,
     search,
 )
 from chainrule.verbs import check_gradient, compile, directional, evaluate, gradient, in_training, simplify
@@ -277,6 +280,7 @@ __all__ = [
     "Boundary",
     "Capsule",
     "ChainruleError",
+    "Checkpoints",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -326,6 +330,7 @@ __all__ = [
     "RMSNormalization",
     "RMSprop",
     "Ranking",
+    "ReplayedStep",
     "Reshape",
     "Residual",
     "Run",
@@ -474,6 +479,7 @@ __all__ = [
     "relu",
     "reset_gate",
     "reshape",
+    "resume",
     "search",
     "selu",
     "sharpen",

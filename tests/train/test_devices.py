@@ -52,10 +52,12 @@ def test_the_rows_are_divided_indeed():
     shape, layers = NETWORKS["dense"]
     X, Y = examples(*shape)
     trainer = cr.Trainer(cr.Sequential(*layers, cr.Dense(3, "softmax")), X, Y, batch_size=16, devices=4)
-    epochs = trainer._epochs
+    epochs = trainer.epochs
     orders = np.zeros((1, ROWS), np.int32)
     arguments = (epochs.carry, epochs.best, epochs.control, orders, np.int32(1))
-    text = epochs._run.lower(*arguments, epochs.data, epochs.held_out, epochs.fixed, careful=False).compile().as_text()
+    whole = (np.int32(0), np.int32(epochs.steps)), epochs._empty
+    text = epochs._run.lower(*arguments, *whole, epochs.data, epochs.held_out, epochs.fixed, careful=False)
+    text = text.compile().as_text()
     assert "all-reduce" in text
     assert "f32[4,8]" in text, "four rows of eight units on each device"
     assert "f32[16,8]" not in text
@@ -105,7 +107,7 @@ def test_it_pays_where_work_is_elementwise_or_in_loops_and_not_where_it_is_one_p
     def chosen(network, *shape):
         X, Y = np.zeros((rows, *shape), np.float32), np.arange(rows) % 3
         trainer = cr.Trainer(cr.Sequential(*network, cr.Dense(3, "softmax")), X, Y, batch_size=rows)
-        plan = trainer._epochs.plan
+        plan = trainer.epochs.plan
         outputs = [n for turn in plan.turns for n in (*turn.carry.values(), *turn.outputs)]
         return shares(load(outputs, plan.carry, {"m": rows}), rows, 2)
 

@@ -16,12 +16,13 @@ from typing import Annotated, Any
 import typer
 
 from chainrule import __version__
-from chainrule.cli import show
+from chainrule.cli import again, show
 from chainrule.cli.compare import compare
 from chainrule.cli.figures import figure
 from chainrule.engine.processes import distributed, leads
 from chainrule.errors import ChainruleError, ConfigurationError, RunError
-from chainrule.train import Run, TrainingWarning, load
+from chainrule.train import Checkpoints, Run, TrainingWarning, load
+from chainrule.train.files import may_hold_a_run
 from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
 
 app = typer.Typer(
@@ -82,7 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @app.command()
 def train(
-    file: Source,
+    context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="A table: CSV or Parquet; or a folder of images, recordings or texts.",
+            show_default=False,
+        ),
+    ] = None,
     target: Annotated[
         str | None, typer.Option(help="The column to predict; of a folder, its subfolders are.", show_default=False)
     ] = None,
@@ -123,6 +132,14 @@ def train(
         Path | None,
         typer.Option("--out", "-o", help="Where to save the run; runs/NAME by default.", show_default=False),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on with the training of this run where it stopped, or for more --epochs.",
+            metavar="RUN",
+            show_default=False,
+        ),
+    ] = None,
     formulas: Annotated[bool, typer.Option("--formulas", help="Print the formula sheet as well.")] = False,
     coordinator: Annotated[
         str | None,
@@ -140,29 +157,28 @@ def train(
 
     The classes of images, recordings and text files are the names of the folders that they lie in.
     Where the loss stops being finite, the run is saved with the last finite parameters and the exit code is 2.
+    While it trains it is kept in the run's folder; what was stopped goes on bit for bit with --resume.
     """
+    if file is None and resume is None:
+        raise ConfigurationError("what is to be trained on?", given="no FILE", expected="FILE, or --resume RUN")
     if in_parallel or any(told is not None for told in (coordinator, processes, process)):
         distributed(coordinator, processes, process)
-    folder = free_folder(file.stem) if out is None else out
+    asked = again.options(context, ASKED, resume)
+    file = Path(asked["file"])
+    folder = resume or out or free_folder(file.stem)
     check_folder(folder)
-    of_files = {"size": None if size is None else two_numbers(size), "rate": rate, "seconds": seconds}
-    of_files |= {"skip_broken": skip_broken or None}
-    of_tables = {"target": target, "text": text, "task": task, "validation": validation}
-    trains, what, own = _what_to_train_on(file, of_files, of_tables)
+    trains, what, own = _what_to_train_on(asked)
+    activation = asked["activation"]
     result = _fit(
         trains,
         what,
         own,
-        layers=whole_numbers(layers, "--layers"),
+        layers=whole_numbers(asked["layers"], "--layers"),
         activation=[part.strip() for part in activation.split(",")] if "," in activation else activation,
-        loss=loss,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        epochs=epochs,
-        batch_size=batch_size or None,
-        patience=patience,
-        seed=seed,
+        batch_size=asked["batch_size"] or None,
+        **{name: asked[name] for name in ("loss", "optimizer", "learning_rate", "epochs", "patience", "seed")},
         source=file,
+        checkpoints=Checkpoints(folder, resume=resume is not None, notes={"asked": asked}),
     )
     if not leads():
         return
@@ -293,6 +309,7 @@ def why(run: RunFolder) -> None:
 
 
 app.command()(figure)
+app.command("replay")(again.replay_with(lambda asked: _what_to_train_on(asked)))
 
 
 @app.command()
@@ -321,10 +338,21 @@ def demo(
     )
 
 
-def _what_to_train_on(file: Path, of_files: dict[str, Any], of_tables: dict[str, Any]) -> tuple[Any, ...]:
+ASKED = (
+    *("file", "target", "text", "task", "layers", "activation", "loss", "optimizer", "learning_rate", "epochs"),
+    *("batch_size", "patience", "seed", "validation", "size", "rate", "seconds", "skip_broken"),
+)
+"""The options of ``train`` that say what is trained."""
+
+
+def _what_to_train_on(asked: dict[str, Any]) -> tuple[Any, ...]:
     """The function that trains, what it takes first, and those of its options that belong to files or to tables."""
     from chainrule.data import read_table
 
+    file, size = Path(asked["file"]), asked["size"]
+    of_files = {name: asked[name] for name in ("rate", "seconds")}
+    of_files |= {"size": None if size is None else two_numbers(size), "skip_broken": asked["skip_broken"] or None}
+    of_tables = {name: asked[name] for name in ("target", "text", "task", "validation")}
     foreign = of_tables if file.is_dir() else of_files
     given = [f"--{name.replace('_', '-')}" for name, value in foreign.items() if value is not None]
     if given:
@@ -340,7 +368,7 @@ def _what_to_train_on(file: Path, of_files: dict[str, Any], of_tables: dict[str,
         raise ConfigurationError(
             "a table needs the column to predict", given=str(file), hint="name it: --target COLUMN"
         )
-    options = {"text": text, "task": task, "validation_table": read_table(validation) if validation else None}
+    options = {"text": text, "task": task, "validation_table": read_table(Path(validation)) if validation else None}
     return fit_table, (read_table(file, texts=[text] if text else ()), target), options
 
 
@@ -420,7 +448,7 @@ def check_folder(folder: Path) -> None:
             expected="a folder that is there or can be made",
             hint=f"'{nearest}' {'cannot be written to' if nearest.is_dir() else 'is a file'}; choose with --out",
         )
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "model.json").exists())):
+    if not may_hold_a_run(folder):
         raise ConfigurationError(
             "the folder for the run holds something else",
             given=str(folder),

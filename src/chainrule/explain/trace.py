@@ -22,6 +22,7 @@ from chainrule.engine.program import FIRST
 from chainrule.errors import GraphError, near
 from chainrule.explain.numbers import aligned, brief, number
 from chainrule.graph.body import has_body
+from chainrule.graph.dim import Dim
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.op import Elementwise, is_float
@@ -158,7 +159,7 @@ def trace_run(
         as_written, unroll: as in :func:`trace`.
         objective: the name of the cost, where several take turns; the first by default.
     """
-    step, inputs = _step_of(run, objective), run.model.inputs
+    step, inputs = step_of(run, objective), run.model.inputs
     if (Y is not None and np.ndim(Y) == 0) or (len(inputs) == 1 and np.ndim(X) == inputs[0].ndim - 1):
         X = {k: np.asarray(v)[None] for k, v in X.items()} if isinstance(X, Mapping) else np.asarray(X)[None]
         Y = None if Y is None else np.asarray(Y)[None]
@@ -173,7 +174,8 @@ def trace_run(
     return trace(step.written_cost, feeds, wrt=leaves, as_written=as_written, unroll=unroll, dtype=dtype, seed=seed)
 
 
-def _step_of(run: Run, objective: str | None) -> StepGraph:
+def step_of(run: Run, objective: str | None) -> StepGraph:
+    """The step of an objective by its name, the first one by default."""
     names = [step.loss.name for step in run.steps]
     if objective is None:
         return run.step
@@ -229,10 +231,18 @@ class Trace:
         output: the node that was traced.
         nodes: every node in the order of computation, a :class:`Moment` each.
         edges: every edge in the order of the backward pass, a :class:`Passage` each.
+
+    With ``row``, of all that has an entry for each example only that of one example is shown.
     """
 
     def __init__(
-        self, output: Node, feeds: Mapping[Any, Any], wrt: Sequence[Node] | None, dtype: Any, key: Key = FIRST
+        self,
+        output: Node,
+        feeds: Mapping[Any, Any],
+        wrt: Sequence[Node] | None,
+        dtype: Any,
+        key: Key = FIRST,
+        row: int | None = None,
     ) -> None:
         self.output = output
         graph = Graph(output)
@@ -243,6 +253,11 @@ class Trace:
         self._values = {n: np.asarray(v) for n, v in values.items()}
         self._names = _names(graph)
         errors = _errors(back.edges, self._values)
+        self._one_row = row is not None
+        if row is not None:
+            counts = {n.shape[0] for n in graph.inputs if n.shape and isinstance(n.shape[0], Dim)}
+            of_each = {n for n in self._values if n.shape and n.shape[0] in counts}
+            self._values = {n: v[row : row + 1] if n in of_each else v for n, v in self._values.items()}
         self.edges = [self._passage(e, error) for e, error in zip(back.edges, errors, strict=True)]
         arriving: dict[Node, list[Array]] = {}
         for edge in self.edges:
@@ -340,7 +355,8 @@ class Trace:
             shown = {m.node for m in self.nodes if m.node.name}
         elif open:
             shown = self._layer(open)
-        return "\n".join([*self._forward(shown), "", *self._backward(shown)])
+        whole = ["  what belongs to no row alone, as parameters, is that of the whole batch"] if self._one_row else []
+        return "\n".join([*self._forward(shown), "", *self._backward(shown), *whole])
 
     def _layer(self, name: str) -> set[Node]:
         layers = {m.node: self._names[m.node].layer for m in self.nodes}

@@ -1,10 +1,13 @@
-"""Training: the step graph, the epoch loop, history, files."""
+"""Training: the step graph, the epoch loop, history, files, going on and going back."""
 
+from chainrule.train.checkpoints import Checkpoints
 from chainrule.train.files import load, save
-from chainrule.train.fit import EarlyStopping, Trainer, TrainingWarning, fit
+from chainrule.train.fit import EarlyStopping, Trainer, fit
 from chainrule.train.formulas import formulas
-from chainrule.train.history import History
+from chainrule.train.history import History, TrainingWarning
 from chainrule.train.objective import Objective
+from chainrule.train.replay import ReplayedStep
+from chainrule.train.resume import resume
 from chainrule.train.run import Run
 from chainrule.train.search import Candidate, Ranking, grid, search
 from chainrule.train.step import StepGraph, step_graph
@@ -12,10 +15,12 @@ from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
 
 __all__ = [
     "Candidate",
+    "Checkpoints",
     "EarlyStopping",
     "History",
     "Objective",
     "Ranking",
+    "ReplayedStep",
     "Run",
     "StepGraph",
     "TableRun",
@@ -28,6 +33,7 @@ __all__ = [
     "grid",
     "load",
     "load_table",
+    "resume",
     "save",
     "search",
     "step_graph",

@@ -1,5 +1,7 @@
 """The folder of a run: ``model.json``, ``weights.safetensors``, ``history.csv``, ``watched.safetensors`` if any.
 
+Checkpoints of its training, in a subfolder, stay when the run is saved; see :mod:`chainrule.train.checkpoint_files`.
+
 Everything is written to a temporary folder beside and renamed, so that a killed process leaves the last
 complete one. Reading a run never executes code from it.
 """
@@ -11,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +27,14 @@ from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.serialize import from_data, to_data
 from chainrule.nn import LOSSES, Loss, Model
-from chainrule.nn.metrics import METRICS
+from chainrule.nn.metrics import METRICS, Metric
 from chainrule.optimize import OPTIMIZERS, Optimizer, Schedule, schedules
+from chainrule.train.checkpoint_files import CHECKPOINTS, belongs_to, recover
 from chainrule.train.first_bad import BadNumber
 from chainrule.train.history import History
 from chainrule.train.labels import Labels
 from chainrule.train.objective import chosen_parameters
-from chainrule.train.run import Run
+from chainrule.train.run import Origin, Run
 from chainrule.train.step import StepGraph, step_graph
 from chainrule.train.watch import Watched
 
@@ -57,7 +60,7 @@ def save(run: Run, folder: str | Path, also: Mapping[str, Callable[[Path], Any]]
     target = Path(folder)
     if not leads():
         return target
-    if target.exists() and not (target / MODEL).exists() and (not target.is_dir() or any(target.iterdir())):
+    if not may_hold_a_run(target):
         raise RunError(
             "the folder holds something that is not a run; it is left as it is",
             given=str(target),
@@ -74,9 +77,15 @@ def save(run: Run, folder: str | Path, also: Mapping[str, Callable[[Path], Any]]
             (beside / name).mkdir()
             write(beside / name)
         os.chmod(beside, 0o755)
-        _put_in_place(beside, target)
+        recover(target)
+        _put_in_place(beside, target, keep=belongs_to(target, run.settings))
     except OSError as error:
-        raise RunError("the run could not be written", given=str(target), hint=str(error)) from None
+        raise RunError(
+            "the run could not be written",
+            given=str(target),
+            hint=str(error)
+            + (f"; its checkpoints are kept: cr.resume('{target}', X, Y)" if belongs_to(target, run.settings) else ""),
+        ) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return target
@@ -96,7 +105,7 @@ def unpacked(files: Mapping[str, bytes]) -> Run:
         return load(folder)
 
 
-def _put_in_place(new: Path, target: Path) -> None:
+def _put_in_place(new: Path, target: Path, keep: bool) -> None:
     earlier = _earlier(target)
     if target.exists():
         shutil.rmtree(earlier, ignore_errors=True)
@@ -107,6 +116,8 @@ def _put_in_place(new: Path, target: Path) -> None:
         if earlier.exists():
             earlier.rename(target)
         raise
+    if keep:
+        recover(target)
     shutil.rmtree(earlier, ignore_errors=True)
 
 
@@ -121,6 +132,13 @@ def place_of(folder: str | Path) -> Path:
     return path if path.exists() or not _earlier(path).is_dir() else _earlier(path)
 
 
+def may_hold_a_run(folder: Path) -> bool:
+    """Whether nothing but a run would be replaced there, or what a training of it has left."""
+    if not folder.exists():
+        return True
+    return folder.is_dir() and ((folder / MODEL).exists() or not {p.name for p in folder.iterdir()} - {CHECKPOINTS})
+
+
 def _write(run: Run, folder: Path) -> None:
     from safetensors.numpy import save as to_bytes
 
@@ -133,16 +151,12 @@ def _write(run: Run, folder: Path) -> None:
         samples = to_bytes({"steps": watched.steps} | {" ".join(k): np.array(v) for k, v in watched.columns.items()})
         (folder / WATCHED).write_bytes(samples)
         files[WATCHED] = hashlib.sha256(samples).hexdigest()
-    step = run.step
     described = {
         "format": FORMAT,
         "made by": "chainrule",
         "formulas": str(run.formulas()).split("\n"),
         "settings": dict(run.settings),
-        "objectives": [_objective(s, step) for s in run.steps],
-        "metrics": [name for name in step.metrics if name in METRICS],
         "labels": {"kind": run.labels.kind, "classes": list(run.labels.classes)},
-        "weighted": step.weights is not None,
         "history": {
             "stopped": run.history.stopped,
             "best_epoch": run.history.best_epoch,
@@ -153,21 +167,26 @@ def _write(run: Run, folder: Path) -> None:
         if watched is None
         else {k: getattr(watched, k) for k in ("keys", "every", "steps_per_epoch", "facts")},
         "sha256": files,
-        "inputs": [str(n.name) for n in step.model.inputs],
-        "outputs": len(step.model.outputs),
-        "graph": to_data(
-            [
-                *step.model.outputs,
-                *(s.losses for s in run.steps),
-                *([step.labels] if step.labels is not None else []),
-                *step.model.inputs,
-            ]
-        ),
+        **describe_steps(run.steps),
     }
     (folder / MODEL).write_text(json.dumps(described, indent=1, ensure_ascii=False), encoding="utf-8")
     rows = [",".join(["epoch", *run.history.columns])]
     rows += [",".join([str(i + 1), *(repr(float(v)) for v in row)]) for i, row in enumerate(run.history.table)]
     (folder / HISTORY).write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def describe_steps(steps: Sequence[StepGraph]) -> dict[str, Any]:
+    """The training step, or those that take turns, as plain data."""
+    step = steps[0]
+    labels = [step.labels] if step.labels is not None else []
+    return {
+        "objectives": [_objective(s, step) for s in steps],
+        "metrics": [name for name in step.metrics if name in METRICS],
+        "weighted": step.weights is not None,
+        "inputs": [str(n.name) for n in step.model.inputs],
+        "outputs": len(step.model.outputs),
+        "graph": to_data([*step.model.outputs, *(s.losses for s in steps), *labels, *step.model.inputs]),
+    }
 
 
 def _objective(step: StepGraph, first: StepGraph) -> dict[str, Any]:
@@ -215,7 +234,7 @@ def load(folder: str | Path) -> Run:
     states = {k.removeprefix(STATE): v for k, v in arrays.items() if k.startswith(STATE)}
     weights = {k: v for k, v in arrays.items() if not k.startswith(STATE)}
     try:
-        steps = _read_steps(described)
+        steps = read_steps(described)
         step = steps[0]
         noted = described["history"]
         history = History(*_read_history(path), noted["stopped"], noted["best_epoch"], noted["diverged"])
@@ -235,11 +254,13 @@ def load(folder: str | Path) -> Run:
     _check_arrays(step.parameter_names, weights, path)
     for s in steps:
         _check_arrays(s.state_names, states, path)
-    return Run(steps, weights, history, kinds, settings, watched, bad, states)
+    run = Run(steps, weights, history, kinds, settings, watched, bad, states)
+    run.origin = Origin(None, None, {}, path)
+    return run
 
 
-def _read_steps(described: Mapping[str, Any]) -> tuple[StepGraph, ...]:
-    """The training step, or those that take turns."""
+def read_steps(described: Mapping[str, Any], metrics: Sequence[tuple[str, Metric]] = ()) -> tuple[StepGraph, ...]:
+    """What :func:`describe_steps` wrote; ``metrics`` of the user's own are given again."""
     nodes, objectives = from_data(described["graph"]), described["objectives"]
     outputs, rest = nodes[: described["outputs"]], nodes[described["outputs"] :]
     costs, rest = rest[: len(objectives)], rest[len(objectives) :]
@@ -255,7 +276,7 @@ def _read_steps(described: Mapping[str, Any]) -> tuple[StepGraph, ...]:
             losses=cost,
             learned=chosen_parameters(o["learned"], whole, "learned"),
             weighted=described["weighted"],
-            metrics=[(name, METRICS[name]) for name in described["metrics"]],
+            metrics=[*((name, METRICS[name]) for name in described["metrics"]), *metrics],
             beside=beside,
         )
         for o, cost in zip(objectives, costs, strict=True)
@@ -282,6 +303,12 @@ def _no_function(y_hat: Any, y: Any) -> Any:
 
 def _read_json(path: Path) -> dict[str, Any]:
     missing = [name for name in (MODEL, WEIGHTS, HISTORY) if not (path / name).exists()]
+    if len(missing) == 3 and (path / CHECKPOINTS).is_dir():
+        raise RunError(
+            "the training of this run did not come to its end",
+            given=f"{path} with nothing but {CHECKPOINTS}",
+            hint=f"go on with it: cr.resume('{path}', X, Y), or chainrule train --resume '{path}'",
+        )
     if missing:
         raise RunError(
             "the run folder is not complete",
@@ -343,4 +370,4 @@ def _read_history(path: Path) -> tuple[list[str], np.ndarray[Any, Any]]:
     return columns, table
 
 
-__all__ = ["FORMAT", "load", "place_of", "save"]
+__all__ = ["FORMAT", "describe_steps", "load", "may_hold_a_run", "place_of", "read_steps", "save"]

@@ -9,8 +9,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,16 +28,20 @@ from chainrule.nn import loss as loss_by_name
 from chainrule.nn.metrics import metric
 from chainrule.optimize import optimizer as optimizer_by_name
 from chainrule.rewrite import fast
+from chainrule.train.checkpoints import Keeper, as_checkpoints
 from chainrule.train.facts import facts_of
 from chainrule.train.first_bad import BadNumber, first_bad, updated
-from chainrule.train.history import History
+from chainrule.train.history import History, TrainingWarning
 from chainrule.train.labels import Labels, example_weights, examples, read_labels
 from chainrule.train.objective import Objective, as_loss, check_inputs, chosen_parameters, own_objectives
 from chainrule.train.progress import Progress
-from chainrule.train.run import Run, inputs_of
+from chainrule.train.run import Origin, Run, inputs_of
 from chainrule.train.step import StepGraph, labels_for, step_graph
 from chainrule.train.watch import Watch, collected, idle
 from chainrule.train.watch import watch as read_watch
+
+if TYPE_CHECKING:  # with jax, which is loaded when it is first needed
+    from chainrule.engine.xla.epochs import Turn
 
 Array = np.ndarray[Any, Any]
 Callback = Callable[[Run], Any]
@@ -45,10 +49,6 @@ Callback = Callable[[Run], Any]
 
 ROWS_FOR_FACTS = 2000
 """Of examples that are read when they are needed, so many are looked at for a diagnosis."""
-
-
-class TrainingWarning(UserWarning):
-    """Training went on or stopped in a way that one should know of."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def fit(
     dtype: Any = "float32",
     devices: Any = "auto",
     progress: bool | None = None,
+    checkpoints: Any = None,
 ) -> Run:
     """Train a network on examples and labels.
 
@@ -136,6 +137,8 @@ def fit(
         devices: how many devices share the rows of a batch; by default one, or the cores of the processor where that
             makes a step of this network faster.
         progress: a live line with loss and validation loss; by default in a terminal only.
+        checkpoints: a folder, or :class:`Checkpoints`, in which the training is kept while it goes on, so that
+            :func:`resume` can take it up where it stood.
 
     Returns:
         A :class:`Run`. Ctrl-C ends training after the present epochs and returns what has been trained.
@@ -176,16 +179,35 @@ def fit(
         dtype=dtype,
         devices=devices,
     )
-    epochs = _at_least_one(epochs, "epochs")
+    return drive(trainer, _at_least_one(epochs, "epochs"), callbacks, progress, checkpoints)
+
+
+def drive(
+    trainer: Trainer,
+    epochs: int,
+    callbacks: Sequence[Callback] = (),
+    progress: bool | None = None,
+    checkpoints: Any = None,
+) -> Run:
+    """Train until so many epochs are done, or something ends it; what :func:`fit` does with a trainer."""
+    keeper = None if checkpoints is None else Keeper(as_checkpoints(checkpoints), trainer, epochs)
     show = Progress(epochs) if (sys.stderr.isatty() if progress is None else progress) and leads() else None
     for callback in callbacks:
         if hasattr(callback, "begin"):
             callback.begin(trainer.run())
-    with _interruptible() as interrupted:
+    with _interruptible() as interrupted, keeper or contextlib.nullcontext():
         while trainer.history.epochs < epochs and not trainer.history.stopped:
             left = epochs - trainer.history.epochs
             now = 1 if callbacks else min(trainer.chunk, left)
-            trainer.advance(now, 0 if callbacks else min(trainer.chunk, left - now))
+            stop = None
+            if keeper is not None:
+                now, stop = keeper.next(now)
+            ahead = 0 if callbacks else min(trainer.chunk, left - now, keeper.most if keeper is not None else left)
+            trainer.advance(now, ahead, stop)
+            if keeper is not None:
+                keeper.after()
+            if stop is not None:
+                continue
             if show is not None:
                 show.show(trainer.history)
             try:
@@ -200,17 +222,22 @@ def fit(
     if show is not None:
         show.end()
     if trainer.history.diverged is not None:
-        warnings.warn("\n".join(str(s) for s in (trainer.history.stopped, trainer.first_bad) if s), TrainingWarning, 2)
+        warnings.warn("\n".join(str(s) for s in (trainer.history.stopped, trainer.first_bad) if s), TrainingWarning, 3)
     return trainer.run({"epochs": epochs})
 
 
 class Trainer:
     """A training under way; :func:`fit` drives it. Takes the same settings.
 
+    ``as_before`` takes the steps of a run as they are: network, loss, optimizer and metrics.
+
     Attributes:
         step: the training step as one graph.
         history: what every epoch reported so far.
         chunk: how many epochs go into one call of the compiled program.
+        origin: what it was given, to go back to its steps.
+        setup: those of its settings that are not to be seen in ``settings``.
+        rows_of: where a part is held out, the rows that are trained on.
     """
 
     def __init__(
@@ -237,12 +264,18 @@ class Trainer:
         seed: int = 0,
         dtype: Any = "float32",
         devices: Any = "auto",
+        as_before: bool = False,
     ) -> None:
-        start = network if isinstance(network, Run) and start is None else start
+        start = network if isinstance(network, Run) and start is None and not as_before else start
         model = _model_of(network, X)
         own = own_objectives(loss, optimizer, learning_rate)
         arrays = inputs_of(model, X)
-        if own:
+        if as_before:
+            self.steps, self.labels = network.steps, network.labels
+            codes = None if self.labels.kind == "none" else _codes(self.labels, Y, model, len(arrays[0]))
+            found = np.zeros(len(arrays[0])) if codes is None else codes
+            weights = example_weights(self.labels, found, sample_weight, class_weight)
+        elif own:
             rows = len(arrays[0])
             self.steps, codes, weights = self._own_steps(
                 model, own, rows, Y, frozen, metrics, sample_weight, class_weight
@@ -251,14 +284,7 @@ class Trainer:
             chosen = default_loss(model) if loss is None else loss_by_name(loss)
             rule = optimizer_by_name(optimizer, learning_rate)
             self.labels = read_labels(Y, model.output, chosen)
-            codes = self.labels.encode(Y, model.output)
-            if len(codes) != len(arrays[0]):
-                raise ShapeError(
-                    "examples and labels differ in number",
-                    given=f"{len(arrays[0])} examples, {len(codes)} labels",
-                    expected="a label for every example",
-                    hint="examples are rows: X has the shape (m, features), Y (m,) or (m, outputs)",
-                )
+            codes = _codes(self.labels, Y, model, len(arrays[0]))
             weights = example_weights(self.labels, codes, sample_weight, class_weight)
             if metrics is None:
                 metrics = ["accuracy"] if self.labels.kind in ("classes", "binary", "rows") else []
@@ -275,6 +301,13 @@ class Trainer:
                 ),
             )
         self.step: StepGraph = self.steps[0]
+        self.setup = {
+            "validation_split": validation_split,
+            "class_weight": [[k, v] for k, v in class_weight.items()]
+            if isinstance(class_weight, Mapping)
+            else class_weight,
+        }
+        self.rows_of: Array | None = None
         self.seed = int(seed)
         self.shuffle = shuffle
         held_out = self._validation(arrays, codes, weights, validation_data, validation_split)
@@ -297,13 +330,35 @@ class Trainer:
         }
         self.early_stopping = EarlyStopping(early_stopping) if isinstance(early_stopping, int) else early_stopping
         self.first_bad: BadNumber | None = None
-        self._watch = Watch() if watch is None or watch is False else read_watch(self.step, watch, every)
-        self._looked_at: list[Array] = []
-        self._facts = self._noted(training, validation) if self._watch.nodes else {}
+        self.watch = watch if isinstance(watch, Watch) else Watch()
+        if watch is not None and watch is not False and not isinstance(watch, Watch):
+            self.watch = read_watch(self.step, watch, every)
+        self.looked_at: list[Array] = []
+        self._parts = training, validation
         self._initial = self._start(start)
-        self._epochs = self._compile(training, validation, batch, columns, dtype, devices)
+        self.origin = Origin(
+            X,
+            Y,
+            {
+                "batch_size": batch_size,
+                "validation_data": validation_data,
+                "validation_split": validation_split,
+                "early_stopping": self.early_stopping,
+                "sample_weight": sample_weight,
+                "class_weight": class_weight,
+                # Not the run that it went on from, which would keep all that were before it.
+                "start": {n: self._initial[n] for n in self._given(start) if n in self._initial},
+                "shuffle": shuffle,
+                "watch": self.watch,
+                "every": every,
+                "seed": seed,
+                "dtype": dtype,
+                "devices": devices,
+            },
+        )
+        self.epochs = self._compile(training, validation, batch, columns, dtype, devices)
         self._batch_size = batch_size
-        self.chunk = self._chunk(batch)
+        self.chunk = self._chunk()
         self._drawn: tuple[int, int, Array] | None = None
 
     def _own_steps(
@@ -387,15 +442,18 @@ class Trainer:
             raise DataError("too few examples to hold some out", given=f"{rows} examples, share {share}")
         order = _generator(self.seed, 1).permutation(rows)
         apart, rest = np.sort(order[:count]), np.sort(order[count:])
+        self.rows_of = rest
         held_out = [chosen(a, apart) for a in (*arrays, *labels)] + [np.ones(count)] * len(extra)
         return [chosen(a, rest) for a in everything], held_out
 
-    def _noted(self, training: list[Array], validation: list[Array]) -> dict[str, Any]:
+    @cached_property
+    def facts(self) -> dict[str, Any]:
         """What a diagnosis has to know of the examples; labels, where there are any, stand behind the inputs."""
+        training, validation = self._parts
         inputs, loss = len(self.step.model.inputs), self.step.loss.name
         some = slice(ROWS_FOR_FACTS if any(map(is_lazy, training)) else None)
-        self._looked_at = [np.asarray(a[some]) for a in training[:inputs]]
-        looked_at = zip(self.step.model.inputs, self._looked_at, strict=True)  # the names of rows have no scale
+        self.looked_at = [np.asarray(a[some]) for a in training[:inputs]]
+        looked_at = zip(self.step.model.inputs, self.looked_at, strict=True)  # the names of rows have no scale
         tables = [a if is_float(n.dtype) else a.reshape(len(a), -1)[:, :0] for n, a in looked_at]
         if self.step.labels is None:
             return facts_of(tables, None, loss)
@@ -412,7 +470,7 @@ class Trainer:
         devices: Any,
     ) -> Any:
         from chainrule.engine.xla import Devices, Epochs
-        from chainrule.engine.xla.epochs import Plan, Turn
+        from chainrule.engine.xla.epochs import Plan
 
         step, stopping = self.step, self.early_stopping
         leaves = tuple(n for n in (*step.model.inputs, step.labels, step.weights) if n is not None)
@@ -428,18 +486,8 @@ class Trainer:
                     else "give validation_data, or validation_split=0.2",
                 )
             monitor = columns.index(stopping.monitor)
-        moving = {p for s in self.steps for p in s.learned}
-        resting = {p: p for p in step.parameters if p not in moving}
-        turns = []
-        for s in self.steps:
-            carry = {**s.update.parameters, **s.update.states, **s.carried, **(resting if s is step else {})}
-            watched = self._watch.nodes if s is step else ()
-            run = iter(fast([*carry.values(), s.cost, *s.metrics.values(), *watched]).outputs)
-            carry = {leaf: next(run) for leaf in carry}
-            outputs = tuple(next(run) for _ in (s.cost, *s.metrics))
-            turns.append(Turn(carry, outputs, tuple(run)))
         plan = Plan(
-            turns=tuple(turns),
+            turns=self.turns([self.watch.nodes if s is step else () for s in self.steps]),
             examples=leaves,
             validation=tuple(n for s in self.steps for n in s.validation) if validation else (),
             totals=step.losses.shape == () and step.labels is not None,
@@ -449,7 +497,7 @@ class Trainer:
             larger_is_better=_grows(stopping) if stopping else False,
             patience=stopping.patience if stopping else 0,
             min_delta=stopping.min_delta if stopping else 0.0,
-            every=self._watch.every,
+            every=self.watch.every,
             validation_rows=Graph(step.validation).rows_at_once(),
             draws=step.draws,
             counter=step.update.counter,
@@ -485,6 +533,27 @@ class Trainer:
                 f"devices={max(d for d in range(1, count) if share % d == 0)}",
             )
         return count
+
+    def turns(self, watched: Sequence[Sequence[Node]]) -> tuple[Turn, ...]:
+        """What happens to a batch, with the nodes to look at in each turn."""
+        from chainrule.engine.xla.epochs import Turn
+
+        moving = {p for s in self.steps for p in s.learned}
+        resting = {p: p for p in self.step.parameters if p not in moving}
+        turns = []
+        for s, nodes in zip(self.steps, watched, strict=True):
+            carry = {**s.update.parameters, **s.update.states, **s.carried, **(resting if s is self.step else {})}
+            run = iter(fast([*carry.values(), s.cost, *s.metrics.values(), *nodes]).outputs)
+            carry = {leaf: next(run) for leaf in carry}
+            outputs = tuple(next(run) for _ in (s.cost, *s.metrics))
+            turns.append(Turn(carry, outputs, tuple(run)))
+        return tuple(turns)
+
+    @property
+    def position(self) -> int:
+        """How many steps are done."""
+        inside = self.epochs.inside
+        return int(self.history.epochs * self.epochs.steps + (0 if inside is None else inside.steps))
 
     def _start(self, before: Any) -> dict[Node, Any]:
         given = self._given(before)
@@ -528,18 +597,28 @@ class Trainer:
             out[node] = array
         return out
 
-    def _chunk(self, batch: int) -> int:
-        """So many epochs that a call takes about a tenth of a second, from the size of the work alone."""
-        steps = -(-self.rows // batch)
-        seconds = steps * 1e-5 + 6e-10 * self.rows * self.step.model.parameter_count
-        return int(min(max(1, round(0.1 / seconds)), 1000, max(1, 2_000_000 // self.rows)))
+    @property
+    def seconds(self) -> float:
+        """About how long an epoch takes, from the size of the work alone."""
+        return float(self.epochs.steps * 1e-5 + 6e-10 * self.rows * self.step.model.parameter_count)
 
-    def advance(self, epochs: int, ahead: int = 0) -> None:
-        """Train for some epochs more; the orders of ``ahead`` further ones are drawn meanwhile."""
+    def _chunk(self) -> int:
+        """So many epochs that a call takes about a tenth of a second."""
+        return int(min(max(1, round(0.1 / self.seconds)), 1000, max(1, 2_000_000 // self.rows)))
+
+    def advance(self, epochs: int, ahead: int = 0, stop: int | None = None) -> None:
+        """Train for some epochs more; the orders of ``ahead`` further ones are drawn meanwhile.
+
+        With ``stop``, only for the steps of the present epoch before this one.
+        """
         done = self.history.epochs
-        self._epochs.start_run(self._orders(done, epochs), epochs)
-        self._drawn = (done + epochs, ahead, self._orders(done + epochs, ahead)) if ahead else None
-        self.history.extend(self._epochs.finish_run())
+        orders = self._orders(done, epochs)
+        if stop is not None:
+            self._drawn = done, epochs, orders  # the next call goes on in it
+        self.epochs.start_run(orders, epochs, self.epochs.steps if stop is None else stop)
+        if stop is None:
+            self._drawn = (done + epochs, ahead, self._orders(done + epochs, ahead)) if ahead else None
+        self.history.extend(self.epochs.finish_run())
         self._note_the_end()
 
     def run_epochs(self, epochs: int) -> None:
@@ -564,7 +643,7 @@ class Trainer:
             )
         self.rows, self._drawn = len(codes), None
         batch = self.rows if self._batch_size is None else min(self._batch_size, self.rows)
-        self._epochs.feed([*arrays, codes, *([] if weights is None else [weights])], batch)
+        self.epochs.feed([*arrays, codes, *([] if weights is None else [weights])], batch)
 
     def _orders(self, first: int, epochs: int) -> Array:
         """The order of the rows in each of some epochs; for ``chunk`` of them, or for one, so that two programs do."""
@@ -572,10 +651,11 @@ class Trainer:
             return self._drawn[2]
         orders = np.zeros((max(epochs, self.chunk if epochs > 1 else 1), self.rows), np.int32)
         for i in range(epochs):
-            orders[i] = self._order(first + i)
+            orders[i] = self.order(first + i)
         return orders
 
-    def _order(self, epoch: int) -> Array:
+    def order(self, epoch: int) -> Array:
+        """The order of the rows in an epoch, counted from 0."""
         if not self.shuffle:
             return np.arange(self.rows, dtype=np.int32)
         return _generator(self.seed, 2, epoch).permutation(self.rows).astype(np.int32)
@@ -583,7 +663,7 @@ class Trainer:
     def _note_the_end(self) -> None:
         from chainrule.engine.xla.epochs import NOT_FINITE, STOPPED_EARLY
 
-        history, epochs = self.history, self._epochs
+        history, epochs = self.history, self.epochs
         if self.early_stopping is not None and epochs.best_epoch >= 0:
             history.best_epoch = epochs.best_epoch + 1
         if epochs.status == STOPPED_EARLY:
@@ -604,7 +684,7 @@ class Trainer:
             )
 
     def _find_first_bad(self, epoch: int) -> BadNumber | None:
-        number, feeds = self._epochs.bad_step(self._order(epoch - 1))
+        number, feeds = self.epochs.bad_step(self.order(epoch - 1))
         batch = None if number is None else number + 1
         key = (self.seed % 2**32, int(feeds[self.step.update.counter]))
         for step in self.steps:
@@ -616,18 +696,36 @@ class Trainer:
 
     def run(self, settings: Mapping[str, Any] | None = None) -> Run:
         """The run so far."""
-        values = self._epochs.values(best=self.history.best_epoch is not None)
-        parameters = {name: values[node] for name, node in self.step.parameter_names.items()}
-        states = {name: values[node] for step in self.steps for name, node in step.state_names.items()}
-        epochs = self._epochs
+        epochs = self.epochs
+        values = epochs.values(best=self.history.best_epoch is not None)
+        parameters, states = self.network(values)
         watched = None
-        if self._watch.nodes:
-            facts = (
-                self._facts if settings is None else self._facts | {"idle": idle(self.step, self._looked_at, values)}
-            )
-            watched = collected(self._watch, epochs.samples, epochs.sampled_at, epochs.steps, facts)
+        if self.watch.nodes:
+            facts = self.facts if settings is None else self.facts | {"idle": idle(self.step, self.looked_at, values)}
+            watched = collected(self.watch, epochs.samples, epochs.sampled_at, epochs.steps, facts)
         settings = {**self.settings, **(settings or {})}
-        return Run(self.steps, parameters, self.history, self.labels, settings, watched, self.first_bad, states)
+        run = Run(self.steps, parameters, self.history, self.labels, settings, watched, self.first_bad, states)
+        run.origin = self.origin
+        return run
+
+    def network(self, values: Mapping[Node, Array] | None = None) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Parameters and the network's states by name; the present ones by default."""
+        values = self.epochs.values() if values is None else values
+        parameters = {name: values[node] for name, node in self.step.parameter_names.items()}
+        return parameters, {name: values[node] for step in self.steps for name, node in step.state_names.items()}
+
+
+def _codes(labels: Labels, Y: Any, model: Model, rows: int) -> Array:
+    """The labels as the array that is fed, one for every example."""
+    codes = labels.encode(Y, model.output)
+    if len(codes) != rows:
+        raise ShapeError(
+            "examples and labels differ in number",
+            given=f"{rows} examples, {len(codes)} labels",
+            expected="a label for every example",
+            hint="examples are rows: X has the shape (m, features), Y (m,) or (m, outputs)",
+        )
+    return codes
 
 
 def _grows(stopping: EarlyStopping) -> bool:

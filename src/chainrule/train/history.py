@@ -13,6 +13,10 @@ from chainrule.train.readings import READINGS
 Array = np.ndarray[Any, Any]
 
 
+class TrainingWarning(UserWarning):
+    """Training went on or stopped in a way that one should know of."""
+
+
 class History:
     """The numbers of every epoch: ``history["loss"]`` is an array.
 

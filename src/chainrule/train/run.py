@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,26 @@ class Named(dict[str, Array]):
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """What a training was given, so that one can go back to its steps.
+
+    Attributes:
+        X, Y: the examples and labels; the user's own, not copies.
+        settings: others that say what happened in each step, as :class:`Trainer` takes them.
+        folder: where its checkpoints lie, if there are any.
+    """
+
+    X: Any
+    Y: Any
+    settings: Mapping[str, Any]
+    folder: Path | None = None
+
+    def in_folder(self, folder: Path) -> Origin:
+        """The same, with checkpoints in a folder."""
+        return replace(self, folder=folder)
+
+
 @dataclass(eq=False)
 class Run:
     """A trained network.
@@ -52,6 +72,7 @@ class Run:
         watched: what was sampled while it trained, where ``watch`` was given.
         first_bad: where training ended in NaN or infinity: the first such number, and what it arose from.
         states: what the network keeps beside its parameters, by name: running means and variances.
+        origin: what it was trained on, or the folder of a run that was read; :meth:`at` goes back from there.
     """
 
     steps: tuple[StepGraph, ...]
@@ -62,9 +83,14 @@ class Run:
     watched: Watched | None = None
     first_bad: BadNumber | None = None
     states: Mapping[str, Array] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         self.parameters = Named(self.parameters)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the examples that it was trained on."""
+        return self.__dict__ | {"origin": None}
 
     @property
     def step(self) -> StepGraph:
@@ -192,6 +218,15 @@ class Run:
         The rules look at what was watched: ``cr.fit(…, watch=True)``.
         """
         return READINGS["why"](self)
+
+    def at(self, step: int | None = None, X: Any = None, Y: Any = None, *, sample_weight: Any = None) -> Any:
+        """A step of the training gone through again, bit for bit; see :mod:`chainrule.train.replay`.
+
+        Args:
+            step: its number, from 0; by default that of the first number that was not finite.
+            X, Y, sample_weight: what it was trained on, for a run that was read from its folder.
+        """
+        return READINGS["at"](self, step, X, Y, sample_weight)
 
     @property
     def rewrites(self) -> str:

@@ -129,6 +129,7 @@ def fit_table(
     test: float = 0.2,
     seed: int = 0,
     progress: bool | None = None,
+    checkpoints: Any = None,
 ) -> TableRun:
     """Train a network to predict one column of a table from the others.
 
@@ -145,28 +146,14 @@ def fit_table(
         patience: stop after so many epochs in which the validation loss was not better.
         validation_table: rows to validate on; by default a fifth of the table's.
         test: the share of rows that is held out to measure on.
-        progress: a live line while it trains.
+        progress, checkpoints: as in :func:`chainrule.fit`.
 
     Errors: :class:`DataError` where the table cannot be used, naming column and row.
     """
-    counts = loss is not None and loss_by_name(loss).labels == "count"
-    if text is None:
-        dataset = data.prepare(
-            table,
-            target,
-            task=task,
-            validation=0.2,
-            test=test,
-            seed=seed,
-            validation_table=validation_table,
-            centre=not counts,
-        )
-    elif validation_table is None:
-        dataset = data.prepare_text(table, text, target, task=task, test=test, seed=seed, centre=not counts)
-    else:
-        raise ConfigurationError("a table to validate on is for tables without a text", given=f"text='{text}'")
     return _train(
-        dataset,
+        table_dataset(
+            table, target, text=text, task=task, loss=loss, validation_table=validation_table, test=test, seed=seed
+        ),
         layers=layers,
         activation=activation,
         loss=loss,
@@ -177,7 +164,37 @@ def fit_table(
         patience=patience,
         seed=seed,
         progress=progress,
+        checkpoints=checkpoints,
     )
+
+
+def table_dataset(
+    table: Any,
+    target: str,
+    *,
+    text: str | None = None,
+    task: str | None = None,
+    loss: Any = None,
+    validation_table: Any = None,
+    test: float = 0.2,
+    seed: int = 0,
+) -> Any:
+    """The arrays that :func:`fit_table` trains on; the same settings give the same arrays."""
+    counts = loss is not None and loss_by_name(loss).labels == "count"
+    if text is None:
+        return data.prepare(
+            table,
+            target,
+            task=task,
+            validation=0.2,
+            test=test,
+            seed=seed,
+            validation_table=validation_table,
+            centre=not counts,
+        )
+    if validation_table is None:
+        return data.prepare_text(table, text, target, task=task, test=test, seed=seed, centre=not counts)
+    raise ConfigurationError("a table to validate on is for tables without a text", given=f"text='{text}'")
 
 
 def fit_folder(
@@ -198,6 +215,7 @@ def fit_folder(
     test: float = 0.2,
     seed: int = 0,
     progress: bool | None = None,
+    checkpoints: Any = None,
 ) -> TableRun:
     """Train a network to tell the classes of images, recordings or texts: a subfolder for each class.
 
@@ -207,19 +225,16 @@ def fit_folder(
         rate: samples per second that every recording is brought to; by default all have to have one rate.
         seconds: the length that every recording is brought to; by default that of the longest.
         skip_broken: leave out files that cannot be read.
-        layers, activation, loss, optimizer, learning_rate, epochs, batch_size, patience, test, seed, progress: as in
-            :func:`chainrule.fit_table`.
+        layers, activation, loss, optimizer, learning_rate, epochs, batch_size, patience, test, seed, progress,
+            checkpoints: as in :func:`chainrule.fit_table`.
 
     Files are dealt out at random, every class in equal shares: what belongs together, such as the recordings of one
     voice, may lie in several parts, and the scores are then those for voices that were heard.
 
     Errors: :class:`DataError` where the folder cannot be used, naming and counting files.
     """
-    dataset = data.prepare_folder(
-        folder, size=size, rate=rate, seconds=seconds, skip_broken=skip_broken, test=test, seed=seed
-    )
     return _train(
-        dataset,
+        folder_dataset(folder, size=size, rate=rate, seconds=seconds, skip_broken=skip_broken, test=test, seed=seed),
         layers=layers,
         activation=activation,
         loss=loss,
@@ -230,22 +245,34 @@ def fit_folder(
         patience=patience,
         seed=seed,
         progress=progress,
+        checkpoints=checkpoints,
     )
+
+
+def folder_dataset(folder: str | Path, **settings: Any) -> Any:
+    """The arrays that :func:`fit_folder` trains on; the same settings give the same arrays."""
+    return data.prepare_folder(folder, **settings)
+
+
+def labelled(dataset: Any, loss: Any) -> tuple[Any, Array, tuple[Any, Array], Loss]:
+    """What a network for a prepared data set is trained on: X, Y, what it is validated on, and the loss."""
+    chosen = loss_for(dataset.task, loss)
+    labels = partial(labels_for, dataset.task, dataset.classes, chosen)
+    held_out = dataset.X_validation, labels(dataset.y_validation)
+    return dataset.X_train, labels(dataset.y_train), held_out, chosen
 
 
 def _train(
     dataset: Any, *, layers: Sequence[int], activation: Any, loss: Any, patience: int, **options: Any
 ) -> TableRun:
     """The network for a prepared data set, trained; ``options`` are those of :func:`fit`."""
-    chosen = loss_for(dataset.task, loss)
-    network = network_for(dataset, layers, activation, chosen)
-    labels = partial(labels_for, dataset.task, dataset.classes, chosen)
+    X, Y, held_out, chosen = labelled(dataset, loss)
     run = fit(
-        network,
-        dataset.X_train,
-        labels(dataset.y_train),
+        network_for(dataset, layers, activation, chosen),
+        X,
+        Y,
         loss=chosen,
-        validation_data=(dataset.X_validation, labels(dataset.y_validation)),
+        validation_data=held_out,
         early_stopping=EarlyStopping(patience),
         watch=True,
         every=10,

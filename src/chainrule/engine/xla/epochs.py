@@ -3,7 +3,8 @@
 The step graph runs inside a loop over batches, inside a loop over epochs. Data stay on the device, buffers
 are handed on without copying, and the host hears from the program once per call, which covers as many
 epochs as it was given permutations for. The last, smaller batch of an epoch is a step of its own in the
-same program.
+same program. A call may also end within an epoch, and the next one go on from there. Where it ends is a number
+that the same program is given, so that a training that was parted, or is gone through again, has the same bits.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -101,6 +102,49 @@ class Plan:
 
 
 Stream = Callable[[np.ndarray[Any, Any], int], Iterable[Sequence[Any]]]
+WHOLE = 2**31 - 1
+"""Where an epoch ends that is not parted: behind every step."""
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Where a training stands within an epoch.
+
+    Attributes:
+        steps: so many steps of the epoch are done.
+        start: the carry with which the epoch began.
+        outputs: the outputs of its steps, a row each; of streamed examples those of the present block.
+        seen: what was watched in them.
+        total: of streamed examples, the sums of the outputs over the blocks before the present one.
+        seen_before: and what was watched in those.
+    """
+
+    steps: int
+    start: tuple[Any, ...]
+    outputs: Any
+    seen: Any
+    total: Any
+    seen_before: Any
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a training stands: all that it needs to go on, as arrays.
+
+    Attributes:
+        carry: the present value of every leaf that changes.
+        best: that of the best epoch, where one is looked for.
+        control: whether it goes on, the best number and its epoch, the number of epochs.
+        sampled_at, samples: what was watched so far.
+        inside: where in an epoch, or None between two.
+    """
+
+    carry: tuple[Any, ...]
+    best: tuple[Any, ...]
+    control: tuple[Any, ...]
+    sampled_at: Any
+    samples: Any
+    inside: Inside | None = None
 
 
 @dataclass
@@ -155,6 +199,7 @@ class Epochs:
                 send(np.int32(0)),
             )
         self.epoch = 0
+        self.inside: Inside | None = None
         self._under_way: tuple[Any, ...] = ()
         # Nothing is donated: what the call began with is needed where it ends in numbers that are not finite.
         compiled = partial(jax.jit, out_shardings=self.devices.everywhere)
@@ -185,11 +230,15 @@ class Epochs:
         with self._precision():
             self.data = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, examples, strict=True))
 
-    def start_run(self, permutations: np.ndarray[Any, Any], epochs: int) -> None:
-        """Begin what :meth:`run` does; the host is free for other work until it asks for the result."""
+    def start_run(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE) -> None:
+        """Begin what :meth:`run` does; the host is free for other work until it asks for the result.
+
+        With a ``stop`` before the last step, one epoch is gone through up to this step, which is not made.
+        """
+        call = self._call if self.stream is None else self._streamed
         with partners():
-            found = self._call(permutations, epochs) if self.stream is None else self._streamed(permutations, epochs)
-        self._under_way = permutations, epochs, found
+            found = call(permutations, epochs, stop)
+        self._under_way = permutations, epochs, stop, found
 
     def finish_run(self) -> np.ndarray[Any, Any]:
         """The result of what was begun."""
@@ -197,80 +246,152 @@ class Epochs:
             return self._finished()
 
     def _finished(self) -> np.ndarray[Any, Any]:
-        permutations, epochs, found = self._under_way
-        *_, control, _, _, _, healthy = found
+        permutations, epochs, stop, found = self._under_way
+        *_, control, _, _, _, healthy, inside = found
+        start = self.carry if self.inside is None else self.inside.start
+        if stop < self.steps:
+            self.carry, self.inside = found[0], replace(inside, start=start) if self.stream is None else inside
+            return np.zeros((0, len(self.plan.outputs)))
         if self.stream is None and (int(control[0]) == NOT_FINITE or not bool(healthy)):
-            found = self._call(permutations, epochs, careful=True)
-        self.carry, self.best, self.control, history, samples, count, _ = found
+            found = self._call(permutations, epochs, stop, careful=True)
+        self.carry, self.best, self.control, history, samples, count, _, _ = found
         done = int(count)
         self.status, self.best_epoch = int(self.control[0]), int(self.control[2])
+        if self.status == NOT_FINITE and done == 1:
+            self.carry = start  # where the epoch was parted, the call began within it
+        self.inside = None
         if self.plan.watched:
             self._keep(np.asarray(samples)[:done], self.epoch)
         self.epoch += done
         return np.asarray(history)[:done]
 
-    def _streamed(self, permutations: np.ndarray[Any, Any], epochs: int) -> Any:
+    def standing(self) -> Standing:
+        """Where the training stands, on the host."""
+        inside = self.inside and replace(self.inside, start=jax.tree.map(np.asarray, self.inside.start))
+        carry, best, control = jax.tree.map(np.asarray, (self.carry, self.best, self.control))
+        return Standing(carry, best, control, self.sampled_at, self.samples, inside)
+
+    def stand_at(self, standing: Standing) -> None:
+        """Go on from where a training stood: this one, or an equal one in another process."""
+        with self._precision():
+            # Copies: what is put on the CPU may go on using the array that it was given.
+            put = partial(jax.tree.map, lambda a: self.devices.put(np.array(a)))
+            self.carry, self.best, self.control = put((standing.carry, standing.best, standing.control))
+            self.inside = standing.inside and replace(standing.inside, start=put(standing.inside.start))
+        self._kept = [(standing.sampled_at, standing.samples)]
+        self.status, self.best_epoch, self.epoch = (int(standing.control[k]) for k in (0, 2, 3))
+
+    def _streamed(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE) -> Any:
         """The same with examples that come in blocks of some batches, from wherever they lie."""
         assert self.stream is not None
-        rows, batch = len(self.examples[0]), self.plan.batch_size
-        size = max(1, BLOCK_NUMBERS // max(1, sum(int(np.prod(a.shape[1:])) for a in self.examples) * batch)) * batch
-        carry, best, control = self.carry, self.best, self.control
+        rows, batch, in_block = len(self.examples[0]), self.plan.batch_size, self._steps_in_block
+        carry, best, control, inside = self.carry, self.best, self.control, self.inside
+        if inside is not None:
+            carry = jax.tree.map(jnp.copy, carry)  # it is handed on, but may be asked for again
         history: list[Any] = []
         samples: list[Any] = []
         for order in permutations[:epochs]:
-            first, start = (self.epoch + len(history)) * self.steps, jax.tree.map(jnp.copy, carry)
-            total: Any = 0
-            seen = []
+            first = (self.epoch + len(history)) * self.steps
+            if inside is None:
+                start, begin = carry, 0
+                carry = jax.tree.map(jnp.copy, carry)
+                total, seen = np.zeros((), self.kinds.float), []
+            else:
+                start, begin, total, seen = inside.start, inside.steps, inside.total, [inside.seen_before]
+            done = begin // in_block
             with self._precision():
-                for k, block in enumerate(self.stream(order, size)):
+                for k, block in enumerate(self.stream(order[done * in_block * batch :], in_block * batch), done):
                     fed = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, block, strict=True))
-                    steps = first + k * (size // batch)
-                    carry, part, looked_at = self._run_block(carry, fed, self.fixed, self.devices.put(np.int32(steps)))
+                    at, size = k * in_block, len(fed[0])
+                    again = inside is not None and at < begin
+                    room = (inside.outputs, inside.seen) if inside is not None and again else self._room(size)
+                    numbers = first + at, max(begin - at, 0), min(stop - at, WHOLE)
+                    place, *span = (self.devices.put(np.int32(n)) for n in numbers)
+                    room = tuple(self.devices.put(a) for a in room)
+                    carry, part, looked_at, outputs = self._run_block(carry, fed, self.fixed, place, tuple(span), room)
+                    ends = at + -(-size // batch)
+                    if stop < ends:
+                        parts = map(np.array, (outputs, looked_at, total, _joined(seen, self.width)))
+                        return carry, best, control, None, None, 0, True, Inside(stop, start, *parts)
                     total = part + total
-                    seen.append(np.asarray(looked_at)[self._looked_at(steps, len(fed[0]))])
+                    seen.append(np.asarray(looked_at)[self._looked_at(first + at, size)])
+                    if stop == ends < self.steps:
+                        parts = map(np.array, (outputs, looked_at, total, _joined(seen, self.width)))
+                        return carry, best, control, None, None, 0, True, Inside(stop, start, *parts)
+                inside = None
                 total = total if self.plan.totals else total / rows
                 carry, best, control, row = self._end_epoch(
                     carry, start, best, control, total, self.held_out, self.fixed
                 )
             history.append(row)
             places = -(-self.steps // self.plan.every) if self.plan.watched else 0
-            found = np.concatenate(seen)
+            found = _joined(seen, self.width)
             samples.append(np.concatenate([found, np.zeros((places - len(found), self.width))]))
             if int(control[0]) != RUNNING:
                 break
-        return carry, best, control, np.array(history), np.array(samples), len(history), True
+        return carry, best, control, np.array(history), np.array(samples), len(history), True, None
+
+    @cached_property
+    def _steps_in_block(self) -> int:
+        """So many steps go through a block of streamed examples."""
+        numbers = sum(int(np.prod(a.shape[1:])) for a in self.examples) * self.plan.batch_size
+        return max(1, BLOCK_NUMBERS // max(1, numbers))
+
+    def block(self, order: np.ndarray[Any, Any], step: int) -> tuple[tuple[Any, ...], int]:
+        """The block of streamed examples that holds a step of an epoch, and the number of the step in it."""
+        number, at = divmod(step, self._steps_in_block)
+        size = self._steps_in_block * self.plan.batch_size
+        return self.rows(order[number * size : (number + 1) * size]), at
+
+    def _room(self, rows: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Room for the outputs of the full batches among some rows, and for what is watched in all of them."""
+        batch = min(self.plan.batch_size, rows)
+        steps = -(-rows // batch)
+        places = -(-steps // self.plan.every) if self.plan.watched else 0
+        outputs = np.zeros((rows // batch, len(self.plan.outputs)), self.kinds.float)
+        return outputs, np.zeros((places, self.width), self.kinds.float)
 
     def _looked_at(self, first: int, rows: int) -> np.ndarray[Any, Any]:
         """Which of the places for watched steps, in a block of so many rows from a step on, are filled."""
         steps = -(-rows // self.plan.batch_size)
         return self._watched_steps(first, np, steps) < steps if self.plan.watched else np.zeros(0, bool)
 
-    def _block(self, carry: Any, arrays: Any, fixed: Any, first: Any) -> Any:
+    def _block(self, carry: Any, arrays: Any, fixed: Any, first: Any, span: Any, room: Any) -> Any:
         """Steps through a block."""
-        return self._batches(carry, arrays, self._constants(fixed), first)
+        return self._batches(carry, arrays, self.constants(fixed), first, span, *room)
 
     def _close(self, carry: Any, start: Any, best: Any, control: Any, row: Any, held_out: Any, fixed: Any) -> Any:
         """The end of an epoch: validation, and whether it was finite, the best, the last."""
         if held_out:
-            row = jnp.concatenate([row, self._held_out(carry, held_out, self._constants(fixed))])
+            row = jnp.concatenate([row, self._held_out(carry, held_out, self.constants(fixed))])
         finite = jnp.isfinite(row).all() & _all_finite(carry)
         carry = jax.tree.map(partial(jnp.where, finite), carry, start)
         best, control = self._judge(carry, best, control, row, finite)
         return carry, best, control, row
 
-    def _call(self, permutations: np.ndarray[Any, Any], epochs: int, careful: bool = False) -> Any:
+    def _call(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE, careful: bool = False) -> Any:
+        inside = self.inside
         with self._precision():
-            return self._run(
+            send = self.devices.put
+            send = self.devices.put
+            begin, room = (inside.steps, (inside.outputs, inside.seen)) if inside is not None else (0, self._empty)
+            *found, room = self._run(
                 self.carry,
                 self.best,
                 self.control,
-                self.devices.put(permutations),
-                self.devices.put(np.int32(epochs)),
+                send(permutations),
+                send(np.int32(epochs)),
+                (send(np.int32(begin)), send(np.int32(stop))),
+                tuple(send(a) for a in room),
                 self.data,
                 self.held_out,
                 self.fixed,
                 careful=careful,
             )
+        if stop >= self.steps:
+            return *found, None
+        outputs, seen = map(np.asarray, room)
+        return *found, Inside(stop, (), outputs, seen, np.zeros(0), np.zeros((0, self.width)))
 
     def bad_step(self, order: np.ndarray[Any, Any]) -> tuple[int | None, dict[Node, np.ndarray[Any, Any]]]:
         """Go step by step through the epoch that was not finite, from where it began.
@@ -283,7 +404,7 @@ class Epochs:
             what the validation is fed where all steps are finite.
         """
         rows, batch = len(order), min(self.plan.batch_size, len(order))
-        constants, seed = self._constants(self.fixed)
+        constants, seed = self.constants(self.fixed)
         step = jax.jit(lambda carry, examples: self._one_step(carry, examples, (constants, seed))[:2])
         carry = self.carry
 
@@ -293,14 +414,14 @@ class Epochs:
 
         with self._precision():
             for k, first in enumerate(range(0, rows, batch)):
-                examples = self._rows(order[first : first + batch])
+                examples = self.rows(order[first : first + batch])
                 after, row = step(carry, examples)
                 if not bool(jnp.isfinite(row).all() & _all_finite(after)):
                     return k, fed(examples)
                 carry = after
             return None, fed(self.held_out)
 
-    def _rows(self, rows: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+    def rows(self, rows: np.ndarray[Any, Any]) -> tuple[Any, ...]:
         """Some examples, on the device."""
         if self.stream is None:
             return tuple(jnp.take(a, rows, axis=0) for a in self.data)
@@ -346,14 +467,20 @@ class Epochs:
     def _feed(self, node: Node, value: Any) -> Any:
         return self.devices.put(as_array(node, value, self.kinds))
 
+    @cached_property
+    def _empty(self) -> tuple[Any, Any]:
+        """Room for an epoch, on the device."""
+        outputs, seen = self._room(len(self.examples[0]))
+        return self.devices.put(outputs), self.devices.put(seen)
+
     def _precision(self) -> AbstractContextManager[Any]:
         return precision(self.kinds, *self._turns, self._validate, *self._watched)
 
-    def _constants(self, fixed: Any) -> tuple[dict[Node, Any], Any]:
+    def constants(self, fixed: Any) -> tuple[dict[Node, Any], Any]:
         """Named constants by node, and the seed."""
         return dict(zip(self.plan.constants, fixed, strict=False)), fixed[-1]
 
-    def _key(self, fed: Mapping[Node, Any], seed: Any) -> Key:
+    def key(self, fed: Mapping[Node, Any], seed: Any) -> Key:
         counter = self.plan.counter
         return FIRST if counter is None else (seed, fed[counter].astype(jnp.uint32))
 
@@ -366,6 +493,8 @@ class Epochs:
         control: Any,
         permutations: Any,
         epochs: Any,
+        span: Any,
+        room: Any,
         data: Any,
         held_out: Any,
         fixed: Any,
@@ -373,74 +502,93 @@ class Epochs:
     ) -> Any:
         """Epochs until one is not finite; ``careful`` looks at all numbers after each, and goes back to the one before.
 
+        Of the first epoch the steps from ``span[0]`` on are made, of all epochs those before ``span[1]``; only one that
+        is gone through to its end is validated and counts. ``room`` holds what the steps before have left.
+
         To look at them and to keep those of the epoch before costs as much as a step or two, so that it is done only
         where the loss, or a number at the end, shows that it has to be.
         """
-        constants = self._constants(fixed)
+        constants = self.constants(fixed)
         columns = len(self.plan.outputs) + (len(self.plan.validation) if held_out else 0)
         history = jnp.zeros((permutations.shape[0], columns), self.kinds.float)
         places = -(-self.steps // self.plan.every) if self.plan.watched else 0
         samples = jnp.zeros((permutations.shape[0], places, self.width), self.kinds.float)
 
         def going_on(state: Any) -> Any:
-            i, _, _, control, _, _ = state
+            i, _, _, control, *_ = state
             return (i < epochs) & (control[0] == RUNNING)
 
         def one_epoch(state: Any) -> Any:
-            i, carry, best, control, history, samples = state
+            i, carry, best, control, history, samples, outputs, seen = state
             order = lax.dynamic_index_in_dim(permutations, i, keepdims=False)
-            new, row, seen = self._epoch(carry, order, data, constants, control[3] * self.steps)
+            steps = jnp.where(i == 0, span[0], 0), span[1]
+            first = control[3] * self.steps
+            new, row, seen, outputs = self._epoch(carry, order, data, constants, first, steps, outputs, seen)
             if self.plan.watched:
                 samples = lax.dynamic_update_index_in_dim(samples, seen, i, 0)
             if held_out:
-                row = jnp.concatenate([row, self._held_out(new, held_out, constants)])
+                # A loop of one turn or none: a choice would copy all that is carried.
+                validate = lambda _, numbers: self._held_out(new, held_out, constants)  # noqa: E731
+                nothing = jnp.zeros(len(self.plan.validation), self.kinds.float)
+                row = jnp.concatenate([row, lax.fori_loop(0, whole.astype(jnp.int32), validate, nothing)])
             finite = jnp.isfinite(row).all()
             if careful:
-                finite = finite & _all_finite(new)
+                finite = finite & _all_finite(new) | ~whole
                 new = jax.tree.map(partial(jnp.where, finite), new, carry)
             carry = new
-            best, control = self._judge(carry, best, control, row, finite)
-            return i + 1, carry, best, control, lax.dynamic_update_index_in_dim(history, row, i, 0), samples
+            best, control = self._judge(carry, best, control, row, finite, whole)
+            history = lax.dynamic_update_index_in_dim(history, row, i, 0)
+            return i + 1, carry, best, control, history, samples, outputs, seen
 
-        first = (jnp.int32(0), carry, best, control, history, samples)
-        done, carry, best, control, history, samples = lax.while_loop(going_on, one_epoch, first)
-        return carry, best, control, history, samples, done, _all_finite(carry)
+        whole = span[1] >= self.steps
+        state = (jnp.int32(0), carry, best, control, history, samples, *room)
+        done, carry, best, control, history, samples, *room = lax.while_loop(going_on, one_epoch, state)
+        return carry, best, control, history, samples, done, _all_finite(carry), tuple(room)
 
-    def _epoch(self, carry: Any, order: Any, data: Any, constants: Any, first: Any) -> tuple[Any, Any, Any]:
+    def _epoch(
+        self, carry: Any, order: Any, data: Any, constants: Any, first: Any, span: Any, outputs: Any, seen: Any
+    ) -> tuple[Any, Any, Any, Any]:
         shuffled = tuple(jnp.take(a, order, axis=0, mode="clip") for a in data)
-        carry, total, seen = self._batches(carry, shuffled, constants, first)
-        return carry, total if self.plan.totals else total / order.shape[0], seen
+        carry, total, seen, outputs = self._batches(carry, shuffled, constants, first, span, outputs, seen)
+        return carry, total if self.plan.totals else total / order.shape[0], seen, outputs
 
-    def _batches(self, carry: Any, arrays: Any, constants: Any, first: Any) -> tuple[Any, Any, Any]:
-        """Steps through arrays of examples: the new carry, the sum of the outputs over the rows, what is seen."""
+    def _batches(
+        self, carry: Any, arrays: Any, constants: Any, first: Any, span: Any, outputs: Any, seen: Any
+    ) -> tuple[Any, Any, Any, Any]:
+        """Steps through arrays of examples, those from ``span[0]`` on and before ``span[1]``.
+
+        Returns:
+            The new carry, the sum of the outputs over the rows, what is seen, and the outputs of each full batch.
+        """
         rows = arrays[0].shape[0]
         batch = min(self.plan.batch_size, rows)
         full, rest = divmod(rows, batch)
         batches = tuple(a[: full * batch].reshape(full, batch, *a.shape[1:]) for a in arrays)
         batches = self.devices.divide(batches, axis=1)
-        at = self._watched_steps(first, jnp, full + bool(rest))
-        carry, outputs, seen = self._full_batches(carry, batches, at, constants)
+        at = self._watched_steps(first, jnp, full + bool(rest)).astype(jnp.int32)
+        carry, outputs, seen = self._full_batches(carry, batches, at, constants, span, outputs, seen)
         total = outputs.sum(axis=0) * (1 if self.plan.totals else batch)
         if rest:
             last = self.devices.divide(tuple(a[full * batch :] for a in arrays))
-            carry, row, seen_last = self._one_step(carry, last, constants, look=bool(self.plan.watched))
+            look = bool(self.plan.watched)
+
+            def last_step(i: Any, state: Any) -> Any:
+                return self._one_step(state[0], last, constants, look)
+
+            row, seen_last = jnp.zeros_like(total), jnp.zeros(self.width, self.kinds.float)
+            once = jnp.maximum(span[0], full), jnp.minimum(span[1], full + 1)
+            carry, row, seen_last = lax.fori_loop(*once, last_step, (carry, row, seen_last))
             total = total + row * (1 if self.plan.totals else rest)
-            if self.plan.watched:
+            if look:
                 seen = jnp.where((at == full)[:, None], seen_last, seen)
-        return carry, total, seen
+        return carry, total, seen, outputs
 
-    def _full_batches(self, carry: Any, batches: Any, at: Any, constants: Any) -> tuple[Any, Any, Any]:
+    def _full_batches(
+        self, carry: Any, batches: Any, at: Any, constants: Any, span: Any, outputs: Any, seen: Any
+    ) -> tuple[Any, Any, Any]:
         """Steps through batches of one size: the new carry, the outputs of each, what is seen of those watched."""
-        full, watched = batches[0].shape[0], self.width
-        always = bool(watched) and self.plan.every == 1
-        if always or not watched:
-
-            def step(carry: Any, batch: Any) -> Any:
-                carry, row, seen = self._one_step(carry, batch, constants, look=always)
-                return carry, (row, seen)
-
-            carry, (outputs, seen) = lax.scan(step, carry, batches)
-            return carry, outputs, jnp.pad(seen, ((0, len(at) - full), (0, 0))) if always else seen
+        begin, last = span[0], jnp.minimum(span[1], batches[0].shape[0])
+        always = bool(self.width) and self.plan.every == 1
 
         def step_at(i: Any, carry: Any, outputs: Any, look: bool) -> tuple[Any, Any, Any]:
             batch = tuple(lax.dynamic_index_in_dim(a, i, keepdims=False) for a in batches)
@@ -455,25 +603,32 @@ class Epochs:
             carry, outputs, _ = state
             return step_at(i, carry, outputs, look=True)
 
-        def upto(state: Any, place: Any) -> Any:
+        def every(i: Any, state: Any) -> Any:
+            carry, outputs, seen = state
+            carry, outputs, numbers = step_at(i, carry, outputs, look=True)
+            return carry, outputs, lax.dynamic_update_index_in_dim(seen, numbers, i, 0)
+
+        def upto(state: Any, spot: Any) -> Any:
             """The steps before a watched one, none of which is looked at, and the watched one if it is there."""
             carry, outputs, i = state
-            carry, outputs = lax.fori_loop(i, jnp.minimum(place, full), unseen, (carry, outputs))
+            place, numbers = spot
+            carry, outputs = lax.fori_loop(i, jnp.minimum(place, last), unseen, (carry, outputs))
             # A loop of one turn or none: a choice would copy all that is carried.
-            one = place, jnp.minimum(place + 1, full)
-            carry, outputs, seen = lax.fori_loop(*one, looked_at, (carry, outputs, nothing))
-            return (carry, outputs, place + 1), seen
+            one = jnp.maximum(place, begin), jnp.minimum(place + 1, last)
+            carry, outputs, numbers = lax.fori_loop(*one, looked_at, (carry, outputs, numbers))
+            return (carry, outputs, jnp.maximum(i, place + 1)), numbers
 
-        nothing = jnp.zeros(watched, self.kinds.float)
-        outputs = jnp.zeros((full, len(self.plan.outputs)), self.kinds.float)
-        (carry, outputs, i), seen = lax.scan(upto, (carry, outputs, 0), at)
-        carry, outputs = lax.fori_loop(i, full, unseen, (carry, outputs))
+        if always:
+            return lax.fori_loop(begin, last, every, (carry, outputs, seen))  # type: ignore[no-any-return]
+        if self.width:
+            (carry, outputs, begin), seen = lax.scan(upto, (carry, outputs, begin), (at, seen))
+        carry, outputs = lax.fori_loop(begin, last, unseen, (carry, outputs))
         return carry, outputs, seen
 
     def _one_step(self, carry: Any, batch: Any, constants: Any, look: bool = False) -> tuple[Any, Any, Any]:
         fixed, seed = constants
         fed = dict(zip(self.leaves, carry, strict=True)) | fixed | dict(zip(self.plan.examples, batch, strict=True))
-        sizes, key = learn_sizes(fed), self._key(fed, seed)
+        sizes, key = learn_sizes(fed), self.key(fed, seed)
         row: list[Any] = []
         seen: list[Any] = []
         for turn, step, watched in zip(self.plan.turns, self._turns, self._watched, strict=True):
@@ -492,7 +647,7 @@ class Epochs:
     def _held_out(self, carry: Any, held_out: Any, constants: Any) -> Any:
         fixed, seed = constants
         leaves = dict(zip(self.leaves, carry, strict=True)) | fixed
-        key = self._key(leaves, seed)
+        key = self.key(leaves, seed)
         rows = held_out[0].shape[0]
 
         def block(arrays: Any) -> Any:
@@ -511,20 +666,24 @@ class Epochs:
             total = total + last * (1.0 if self.plan.totals else rest / rows)
         return total
 
-    def _judge(self, carry: Any, best: Any, control: Any, row: Any, finite: Any) -> tuple[Any, Any]:
-        """Whether this epoch was the best so far, and whether to go on."""
+    def _judge(self, carry: Any, best: Any, control: Any, row: Any, finite: Any, whole: Any = True) -> tuple[Any, Any]:
+        """Whether this epoch was the best so far, and whether to go on; of a part of one nothing is said."""
         status, best_value, best_epoch, epoch = control
         if self.plan.monitor is not None:
             value = row[self.plan.monitor]
             delta = self.plan.min_delta
             better = value > best_value + delta if self.plan.larger_is_better else value < best_value - delta
-            better = better & finite
+            better = better & finite & whole
             best = jax.tree.map(partial(jnp.where, better), carry, best)
             best_value = jnp.where(better, value, best_value)
             best_epoch = jnp.where(better, epoch, best_epoch)
-            status = jnp.where(epoch - best_epoch >= self.plan.patience, STOPPED_EARLY, status)
-        status = jnp.where(finite, status, NOT_FINITE).astype(jnp.int32)
-        return best, (status, best_value, best_epoch, epoch + 1)
+            status = jnp.where(whole & (epoch - best_epoch >= self.plan.patience), STOPPED_EARLY, status)
+        status = jnp.where(finite | ~jnp.asarray(whole), status, NOT_FINITE).astype(jnp.int32)
+        return best, (status, best_value, best_epoch, epoch + jnp.asarray(whole, jnp.int32))
+
+
+def _joined(parts: Sequence[Any], width: int) -> np.ndarray[Any, Any]:
+    return np.concatenate([np.zeros((0, width)), *parts])
 
 
 def _all_finite(carry: Any) -> Any:

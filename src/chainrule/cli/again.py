@@ -1,0 +1,102 @@
+"""``chainrule replay``, and what ``train --resume`` needs: a training that a run folder tells of, on its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chainrule.cli import show
+from chainrule.errors import ConfigurationError, RunError
+from chainrule.train import load
+from chainrule.train.checkpoint_files import newest, place_for, read_training
+from chainrule.train.table import fit_table, folder_dataset, labelled, table_dataset
+
+ANEW = ("file", "epochs", "formulas", "resume", "coordinator", "processes", "process", "in_parallel")
+"""The options of ``train`` that may be given beside ``--resume``."""
+
+
+def asked_before(folder: Path) -> dict[str, Any]:
+    """The options that a training was begun with."""
+    place = place_for(folder)
+    described, training = read_training(place)
+    asked = described["notes"].get("asked")
+    if asked is None:
+        raise RunError(
+            "the training was not begun by chainrule train, so that it is not known which file it was on",
+            given=str(folder),
+            hint=f"in Python: cr.resume('{folder}', X, Y), cr.load('{folder}').at(step, X=X, Y=Y)",
+        )
+    return dict(asked) | {"epochs": newest(place, training)[0].state["epochs"]}
+
+
+def options(context: typer.Context, names: Sequence[str], resume: Path | None) -> dict[str, Any]:
+    """What is asked of ``train``, as plain data: what it was begun with where it is gone on with."""
+    given = {name: _plain(context.params[name]) for name in names}
+    if resume is None:
+        return given
+    named = [n for n in context.params if getattr(context.get_parameter_source(n), "name", "") == "COMMANDLINE"]
+    others = [f"--{name.replace('_', '-')}" for name in named if name not in ANEW]
+    if others:
+        raise ConfigurationError(
+            "a training that is gone on with keeps its settings",
+            given=f"--resume and {', '.join(others)}",
+            expected="--resume RUN, and at most --epochs for more of them, or FILE where the data lie elsewhere now",
+        )
+    return asked_before(resume) | {name: given[name] for name in named if name in given}
+
+
+def _plain(value: Any) -> Any:
+    return str(value.resolve()) if isinstance(value, Path) else value
+
+
+def replay_with(what_to_train_on: Callable[[dict[str, Any]], tuple[Any, ...]]) -> Callable[..., None]:
+    """The command; ``what_to_train_on`` reads the data that options name."""
+
+    def replay(
+        run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+        file: Annotated[
+            Path | None,
+            typer.Argument(metavar="[FILE]", help="Its data, where they lie elsewhere now.", show_default=False),
+        ] = None,
+        step: Annotated[int | None, typer.Option(help="The step, counted from 0.", show_default=False)] = None,
+        row: Annotated[
+            int | None,
+            typer.Option(help="Every number for this row of the step's batch, from 1.", show_default=False),
+        ] = None,
+        to_first_nan: Annotated[
+            bool, typer.Option("--to-first-nan", help="The step that made the first number that was not finite.")
+        ] = False,
+        layer: Annotated[
+            str | None, typer.Option("--open", help="With --row: show every node of this layer.", metavar="NAME")
+        ] = None,
+    ) -> None:
+        """Go back to a step of the training, bit for bit, and show its numbers: all of them, or those of one row."""
+        if (step is None) is not to_first_nan:
+            raise ConfigurationError(
+                "which step?", given="both" if to_first_nan else "none", expected="--step NUMBER, or --to-first-nan"
+            )
+        loaded = load(run)
+        asked = asked_before(run) | ({} if file is None else {"file": str(file.resolve())})
+        trains, what, own = what_to_train_on(asked)
+        own = {k: v for k, v in own.items() if v is not None} | {"seed": asked["seed"]}
+        if trains is fit_table:
+            dataset = table_dataset(*what, loss=asked["loss"], **own)
+        else:
+            dataset = folder_dataset(*what, **own)
+        X, Y = labelled(dataset, asked["loss"])[:2]
+        moment = loaded.at(step, X, Y)
+        if to_first_nan:
+            show.plain(f"{loaded.first_bad}\n")
+        if row is None:
+            show.plain(moment)
+            return
+        if not 1 <= row <= len(moment.rows):
+            raise ConfigurationError("the batch has no such row", given=row, expected=f"1 to {len(moment.rows)}")
+        head = str(moment).partition("\n")[0]
+        show.plain(f"{head}\nrow {row} of the batch is row {moment.rows[row - 1] + 1:,} of those that are trained on\n")
+        show.plain(moment.trace(row - 1).table(open=layer))
+
+    return replay

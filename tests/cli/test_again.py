@@ -1,0 +1,114 @@
+"""``chainrule train --resume`` and ``chainrule replay``: going on with a training, and back to its steps."""
+
+import re
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+
+import chainrule as cr
+from chainrule.train import checkpoint_files as files
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    x = RNG.normal(size=(80, 2))
+    rows = {
+        "height": x[:, 0],
+        "width": x[:, 1],
+        "kind": RNG.choice(["a", "b"], 80),
+        "price": 20 * x[:, 0] - 5 * x[:, 1],
+    }
+    file = tmp_path_factory.mktemp("again") / "t.csv"
+    pl.DataFrame(rows).write_csv(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def run(table, trained):
+    folder = table.parent / "run"
+    trained(table, "--target", "price", "--layers", "3", "--epochs", "12", "--batch-size", "8", "-o", folder)
+    return folder
+
+
+@pytest.fixture
+def stopped(run, tmp_path):
+    """A training that was killed after its first checkpoint."""
+    shutil.copytree(run / "checkpoints", tmp_path / "stopped" / "checkpoints")
+    place = files.place_for(tmp_path / "stopped")
+    files.remove(place, files.steps_in(place)[1:])
+    return tmp_path / "stopped"
+
+
+def same(a, b):
+    a, b = cr.load(a), cr.load(b)
+    for name, value in a.parameters.items():
+        np.testing.assert_array_equal(b.parameters[name], value)
+    np.testing.assert_array_equal(b.history.table, a.history.table)
+
+
+def test_a_training_that_was_killed_goes_on_and_is_saved(chainrule, run, stopped):
+    answer = chainrule("formulas", stopped)
+    assert answer.code == 2
+    assert "chainrule train --resume" in answer.err
+    answer = chainrule("train", "--resume", stopped)
+    assert answer.code == 0, answer.err
+    assert "On 16 held-out rows" in answer.out
+    same(run, stopped)
+
+
+def test_it_goes_on_for_more_epochs(chainrule, trained, run, table, tmp_path):
+    shutil.copytree(run, tmp_path / "longer")
+    assert chainrule("train", "--resume", tmp_path / "longer", "--epochs", "20").code == 0
+    settings = ["--target", "price", "--layers", "3", "--batch-size", "8"]
+    trained(table, *settings, "--epochs", "20", "-o", tmp_path / "whole")
+    same(tmp_path / "whole", tmp_path / "longer")
+
+
+def test_other_settings_another_file_and_nothing_at_all(chainrule, stopped, table, tmp_path):
+    answer = chainrule("train", "--resume", stopped, "--seed", "4", "--batch-size", "9")
+    assert answer.code == 2
+    assert re.search(r"keeps its settings\s+given: +--resume and --batch-size, --seed|--seed, --batch-size", answer.err)
+    changed = pl.read_csv(table).with_columns(height=pl.col("height").reverse())
+    changed.write_csv(tmp_path / "changed.csv")
+    answer = chainrule("train", tmp_path / "changed.csv", "--resume", stopped)
+    assert answer.code == 2
+    assert "the data are not those that the training was begun with" in answer.err
+    assert chainrule("train").code == 2
+    answer = chainrule("train", "--resume", tmp_path / "nowhere")
+    assert answer.code == 2
+    assert "no training to go back to" in answer.err
+
+
+def test_a_step_is_gone_back_to(chainrule, run):
+    answer = chainrule("replay", run, "--step", "17")
+    assert answer.code == 0, answer.err
+    head, _, table = answer.out.partition("\n\n")
+    assert head == "step 17: batch 6 of 6 in epoch 3, 8 rows"
+    assert re.search(r"^dW1 +\(4, 3\)( +-?[\d.e-]+){4}$", table, re.MULTILINE)
+
+
+def test_a_row_of_it_is_explained(chainrule, run):
+    answer = chainrule("replay", run, "--step", "17", "--row", "3")
+    assert answer.code == 0, answer.err
+    assert "row 3 of the batch is row" in answer.out
+    assert "downstream = upstream × local on all" in answer.out
+    assert chainrule("replay", run, "--step", "17", "--row", "9").code == 2
+
+
+def test_the_first_bad_number(chainrule, table, tmp_path):
+    settings = ["--target", "price", "--optimizer", "gradient_descent", "--learning-rate", "1e9", "--layers", "3"]
+    assert chainrule("train", table, *settings, "-o", tmp_path / "bad").code == 2
+    answer = chainrule("replay", tmp_path / "bad", "--to-first-nan")
+    assert answer.code == 0, answer.err
+    assert "the first number that was not finite arose" in answer.out
+    assert re.search(r"step \d+: batch", answer.out)
+
+
+def test_which_step(chainrule, run):
+    assert "which step" in chainrule("replay", run).err
+    assert "0 to 71" in chainrule("replay", run, "--step", "72").err
+    assert "every number of this training was finite" in chainrule("replay", run, "--to-first-nan").err
