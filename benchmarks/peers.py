@@ -40,6 +40,7 @@ class Chainrule(Peer):
 
     title = "chainrule"
     needs = ("jax",)
+    optimizer: ClassVar[str] = "adam"
     options: ClassVar[dict[str, Any]] = {}
     """More settings of the training, such as what is watched."""
 
@@ -52,7 +53,8 @@ class Chainrule(Peer):
             cr.Sequential(*hidden, last),
             workload.X,
             workload.Y,
-            optimizer=cr.Adam(LEARNING_RATE),
+            optimizer=self.optimizer,
+            learning_rate=LEARNING_RATE,
             batch_size=workload.batch_size,
             metrics=[],
             **self.options,
@@ -164,7 +166,11 @@ class ScikitLearn(Peer):
         self.model.set_params(max_iter=epochs).fit(*self.data)
 
     def parameters(self) -> Layers:
-        return list(zip(self.model.coefs_, self.model.intercepts_, strict=True))
+        layers = list(zip(self.model.coefs_, self.model.intercepts_, strict=True))
+        if self.model.out_activation_ == "logistic":  # one logit, that of the second of two classes
+            W, b = layers[-1]
+            layers[-1] = np.hstack([np.zeros_like(W), W]), np.hstack([np.zeros_like(b), b])
+        return layers
 
     def set_threads(self, threads: int) -> None:
         """Let the BLAS under NumPy use so many."""
@@ -204,12 +210,16 @@ class PyTorch(Peer):
             total = torch.zeros(())
             order = torch.randperm(len(self.X))
             for x, y in zip(self.X[order].split(self.batch), self.Y[order].split(self.batch), strict=True):
-                J = self.cost(self.net(x), y)
+                J = self.step(x, y)
                 self.adam.zero_grad()
                 J.backward()
                 self.adam.step()
                 total += J.detach() * len(x)
             self.losses.append(total.item() / len(self.X))
+
+    def step(self, x: Any, y: Any) -> Any:
+        """The cost of a batch."""
+        return self.cost(self.net(x), y)
 
     def parameters(self) -> Layers:
         values = [p.detach().numpy() for p in self.net.parameters()]
@@ -220,6 +230,23 @@ class PyTorch(Peer):
         import torch
 
         torch.set_num_threads(threads)
+
+
+class PyTorchCompiled(PyTorch):
+    """The same with the forward pass, the loss and their gradients compiled by ``torch.compile``."""
+
+    title = "PyTorch, compiled"
+
+    def __init__(self, workload: Workload) -> None:
+        import torch
+
+        super().__init__(workload)
+        torch._dynamo.config.cache_size_limit = 64  # two numbers of threads, two sizes of a batch
+        net, cost = self.net, self.cost
+        self.compiled = torch.compile(lambda x, y: cost(net(x), y), dynamic=False)
+
+    def step(self, x: Any, y: Any) -> Any:
+        return self.compiled(x, y)
 
 
 class Keras(Peer):
@@ -259,6 +286,7 @@ PEERS: dict[str, type[Peer]] = {
     "jax-one-call": HandWrittenInOneCall,
     "keras": Keras,
     "pytorch": PyTorch,
+    "pytorch-compiled": PyTorchCompiled,
     "sklearn": ScikitLearn,
 }
 """By the name that ``--peers`` takes; ours first, since the others are measured by it."""

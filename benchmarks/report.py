@@ -22,10 +22,10 @@ def section(title: str, results: Sequence[Result], unit: str, scale: float, loss
     rows = []
     for result in results:
         middle, low, high = result.ratio(results[0])
-        median = _digits(statistics.median(result.seconds) * scale)
-        spread = f"{_digits(low)} – {_digits(high)}"
-        rows.append([result.title, median, _digits(middle), spread, f"{result.loss:.4f}"])
-    return f"**{title}**\n\n{_table([head, *rows])}\n"
+        median = digits(statistics.median(result.seconds) * scale)
+        spread = f"{digits(low)} – {digits(high)}"
+        rows.append([result.title, median, digits(middle), spread, f"{result.loss:.4f}"])
+    return f"**{title}**\n\n{table([head, *rows])}\n"
 
 
 def machine(names: Sequence[str]) -> str:
@@ -51,12 +51,13 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def _digits(number: float) -> str:
+def digits(number: float) -> str:
     """Three significant digits, never in powers of ten."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the first of them the heading; numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [

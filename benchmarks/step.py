@@ -12,14 +12,14 @@ from typing import Any
 from benchmarks.measure import race
 from benchmarks.peers import PEERS, Peer
 from benchmarks.report import cores, section
-from benchmarks.workloads import Workload, digits, large, small
+from benchmarks.workloads import Workload, digits, large, logistic, small
 
 
 def step(names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
     """A section of the report for every network, each of a few steps only for ``smoke``."""
     with ExitStack() as stack:
         processes = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in names]
-        for workload in (small().short(), digits().short()) if smoke else (small(), digits(), large()):
+        for workload in (small().short(), digits().short()) if smoke else (small(), digits(), large(), logistic()):
             workers = [Worker(PEERS[name], process, workload) for name, process in zip(names, processes, strict=True)]
             yield section(
                 f"One step of {workload.name}, {len(workload.X):,} rows in batches of {workload.batch_size}",

@@ -106,6 +106,14 @@ def large() -> Workload:
     return Workload((784, 512, 256, 10), X.astype(np.float32), Y.astype(np.int32), 128, 2)
 
 
+def logistic() -> Workload:
+    """20-2, logistic regression, on a million rows of two noisy classes."""
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(1_000_000, 20)).astype(np.float32)
+    Y = X @ rng.normal(0, 0.5, 20) + rng.logistic(size=len(X)) > 0
+    return Workload((20, 2), X, Y.astype(np.int32), 1000, 1)
+
+
 def iris() -> Workload:
     """4-16-3 on iris, for the cold start."""
     from sklearn.datasets import load_iris

@@ -52,12 +52,7 @@ def test_the_rows_are_divided_indeed():
     shape, layers = NETWORKS["dense"]
     X, Y = examples(*shape)
     trainer = cr.Trainer(cr.Sequential(*layers, cr.Dense(3, "softmax")), X, Y, batch_size=16, devices=4)
-    epochs = trainer.epochs
-    orders = np.zeros((1, ROWS), np.int32)
-    arguments = (epochs.carry, epochs.best, epochs.control, orders, np.int32(1))
-    whole = (np.int32(0), np.int32(epochs.steps)), epochs._empty
-    text = epochs._run.lower(*arguments, *whole, epochs.data, epochs.held_out, epochs.fixed, careful=False)
-    text = text.compile().as_text()
+    text = trainer.lowered().compile().as_text()
     assert "all-reduce" in text
     assert "f32[4,8]" in text, "four rows of eight units on each device"
     assert "f32[16,8]" not in text

@@ -90,6 +90,7 @@ def test_what_a_run_says_about_itself(run):
         "seed": 0,
         "shuffle": True,
         "dtype": "float32",
+        "devices": 1,
         "epochs": 30,
     }
 

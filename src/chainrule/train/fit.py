@@ -621,6 +621,10 @@ class Trainer:
         self.history.extend(self.epochs.finish_run())
         self._note_the_end()
 
+    def lowered(self) -> Any:
+        """The compiled epoch as it is handed to XLA, to be read (``.as_text()``) or compiled (``.compile()``)."""
+        return self.epochs.lowered(np.zeros((1, self.rows), np.int32))
+
     def run_epochs(self, epochs: int) -> None:
         """Train for exactly so many epochs more, in calls of ``chunk`` epochs."""
         while epochs > 0 and not self.history.stopped:

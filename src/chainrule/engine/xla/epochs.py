@@ -370,28 +370,33 @@ class Epochs:
         return carry, best, control, row
 
     def _call(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE, careful: bool = False) -> Any:
-        inside = self.inside
         with self._precision():
-            send = self.devices.put
-            send = self.devices.put
-            begin, room = (inside.steps, (inside.outputs, inside.seen)) if inside is not None else (0, self._empty)
-            *found, room = self._run(
-                self.carry,
-                self.best,
-                self.control,
-                send(permutations),
-                send(np.int32(epochs)),
-                (send(np.int32(begin)), send(np.int32(stop))),
-                tuple(send(a) for a in room),
-                self.data,
-                self.held_out,
-                self.fixed,
-                careful=careful,
-            )
+            *found, room = self._run(*self._arguments(permutations, epochs, stop), careful=careful)
         if stop >= self.steps:
             return *found, None
         outputs, seen = map(np.asarray, room)
         return *found, Inside(stop, (), outputs, seen, np.zeros(0), np.zeros((0, self.width)))
+
+    def _arguments(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE) -> tuple[Any, ...]:
+        inside, send = self.inside, self.devices.put
+        begin, room = (inside.steps, (inside.outputs, inside.seen)) if inside is not None else (0, self._empty)
+        return (
+            self.carry,
+            self.best,
+            self.control,
+            send(permutations),
+            send(np.int32(epochs)),
+            (send(np.int32(begin)), send(np.int32(stop))),
+            tuple(send(a) for a in room),
+            self.data,
+            self.held_out,
+            self.fixed,
+        )
+
+    def lowered(self, permutations: np.ndarray[Any, Any]) -> Any:
+        """The program as it is handed to XLA: ``.as_text()`` is what it reads, ``.compile()`` what it makes of it."""
+        with self._precision():
+            return self._run.lower(*self._arguments(permutations, 1), careful=False)
 
     def bad_step(self, order: np.ndarray[Any, Any]) -> tuple[int | None, dict[Node, np.ndarray[Any, Any]]]:
         """Go step by step through the epoch that was not finite, from where it began.
