@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,8 @@ def depth(names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
     """The section of the report; ``rounds`` of each depth, at most three."""
     contestants = [name for name in ("chainrule", "jax") if name in names]
     depths = (4, 8) if smoke else DEPTHS
-    rows = [
-        ["layers", *(f"{name}, {part}" for name in contestants for part in ("derived", "compiled")), "× chainrule's"]
-    ]
+    heads = [f"{name}, {part}" for name in contestants for part in ("derived", "compiled")]
+    rows = [["layers", *heads, "× chainrule's"]]
     whole: dict[str, list[float]] = {name: [] for name in contestants}
     for layers in depths:
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
@@ -103,7 +103,7 @@ def by_hand(layers: int) -> tuple[float, float]:
     sizes = [UNITS] * (layers + 1) + [1]
     parameters = [
         (rng.uniform(-0.4, 0.4, pair).astype(np.float32), np.zeros(pair[1], np.float32))
-        for pair in zip(sizes[:-1], sizes[1:], strict=True)
+        for pair in pairwise(sizes)
     ]
     adam = optax.adam(1e-3)
 

@@ -91,9 +91,8 @@ def devices(rounds: int, smoke: bool) -> Iterator[str]:
         right = tie or (gain > 1) == (chosen > 1)
         wrong += not right
         a, b = (statistics.median(t) for t in zip(*times, strict=True))
-        verdict = (
-            "a tie" if tie else "" if right else f"NOT the faster, by {abs(1 - (gain if gain > 1 else 1 / gain)):.0%}"
-        )
+        lost = max(gain, 1 / gain) - 1
+        verdict = "a tie" if tie else "" if right else f"NOT the faster, by {lost:.0%}"
         spread = f"{digits(low)} – {digits(high)}"
         rows.append([name, digits(a * 1e6), digits(b * 1e6), digits(gain), spread, str(chosen), verdict])
     yield f"**A batch shared by {count} cores**\n\n{table(rows)}\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from multiprocessing import get_context
 from typing import Any, ClassVar
 
@@ -84,13 +85,12 @@ def peak(rounds: int, smoke: bool) -> Iterator[str]:
     X, Y = (rng.normal(size=(rows, WIDTH)).astype(np.float32) for _ in range(2))
     workload = Wide((WIDTH, WIDTH, WIDTH), X, Y, BATCH, 1)
     peers: list[Any] = [Chainrule, Descending, Products, InNumPy]
-    results = []
-    with ProcessPoolExecutor(1, get_context("spawn")) as a, ProcessPoolExecutor(1, get_context("spawn")) as b:
-        with ProcessPoolExecutor(1, get_context("spawn")) as c, ProcessPoolExecutor(1, get_context("spawn")) as d:
-            results = race([Worker(p, q, workload) for p, q in zip(peers, (a, b, c, d), strict=True)], workload, rounds)
-    yield section(
-        f"One step of {workload.name} in batches of {BATCH}", results, "ms", 1e3 / workload.steps, "not asked"
-    )
+    with ExitStack() as stack:
+        processes = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in peers]
+        workers = [Worker(peer, process, workload) for peer, process in zip(peers, processes, strict=True)]
+        results = race(workers, workload, rounds)
+    title = f"One step of {workload.name} in batches of {BATCH}"
+    yield section(title, results, "ms", 1e3 / workload.steps, "not asked")
     fastest = np.minimum(results[2].seconds, results[3].seconds)
     for result in results[:2]:
         share = float(np.median(fastest / np.asarray(result.seconds)))

@@ -1,4 +1,4 @@
-"""Predictions of a trained 64-64-10: one row at a time, and a million rows at once; everybody has the same parameters."""
+"""Predictions of 64-64-10, one row at a time and a million rows at once; everybody has the same parameters."""
 
 from __future__ import annotations
 
@@ -173,4 +173,6 @@ def prediction(names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
             )
             if rounds and question.rows == 1:
                 ours = float(np.median(results[0].seconds)) * 1e3 / asked.steps
-                yield f"one row: {ours:.3f} ms, {'less' if ours < MILLISECONDS else 'NOT less'} than {MILLISECONDS} ms\n"
+                less = "less" if ours < MILLISECONDS else "NOT less"
+                yield f"one row: {ours:.3f} ms, {less} than {MILLISECONDS} ms
+"
