@@ -102,8 +102,7 @@ def by_hand(layers: int) -> tuple[float, float]:
     rng = np.random.default_rng(0)
     sizes = [UNITS] * (layers + 1) + [1]
     parameters = [
-        (rng.uniform(-0.4, 0.4, pair).astype(np.float32), np.zeros(pair[1], np.float32))
-        for pair in pairwise(sizes)
+        (rng.uniform(-0.4, 0.4, pair).astype(np.float32), np.zeros(pair[1], np.float32)) for pair in pairwise(sizes)
     ]
     adam = optax.adam(1e-3)
 

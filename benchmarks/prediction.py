@@ -174,5 +174,4 @@ def prediction(names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
             if rounds and question.rows == 1:
                 ours = float(np.median(results[0].seconds)) * 1e3 / asked.steps
                 less = "less" if ours < MILLISECONDS else "NOT less"
-                yield f"one row: {ours:.3f} ms, {less} than {MILLISECONDS} ms
-"
+                yield f"one row: {ours:.3f} ms, {less} than {MILLISECONDS} ms\n"
