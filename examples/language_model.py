@@ -13,6 +13,8 @@ for the transformer, which are not below it after so few steps.
 
 import argparse
 import time
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -27,7 +29,15 @@ parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help="
 parser.add_argument("--only", choices=("shakespeare", "names"), help="one of the two texts")
 options = parser.parse_args()
 options.out.mkdir(parents=True, exist_ok=True)
-window = 64
+batch = 32
+
+
+def last(codes, k, size, lines):
+    """The last k characters at every place, as one number; of `lines` by themselves what was before counts as 0."""
+    rows = sliding_window_view(np.concatenate([np.zeros(k - 1, np.int64), codes]), k).copy()
+    for j in range(k - 3, -1, -1) if lines else ():
+        rows[:, j] *= rows[:, j + 1] > 0
+    return rows @ size ** np.arange(k - 1, -1, -1)
 
 
 # 1. The baseline. P(c | context of k − 1) = max(n − D, 0)/N + D T/N · P(c | context of k − 2): counts with a part D
@@ -44,24 +54,16 @@ class NGram:
         self.size, self.order, self.lines = size, order, lines
         self.discounts = np.full(order, 0.75)
         self.tables = []
-        grams, counts = np.unique(self.grams(codes, order), return_counts=True)
+        grams, counts = np.unique(last(codes, order, size, lines), return_counts=True)
         for k in range(order, 0, -1):
             contexts, first, known = np.unique(grams // size, return_index=True, return_counts=True)
             self.tables.insert(0, (grams, counts, contexts, np.add.reduceat(counts, first), known))
             grams, counts = np.unique(grams % size ** (k - 1), return_counts=True)  # after how many different ones
 
-    def grams(self, codes, k):
-        """The last k characters at every place, as one number."""
-        padded = np.concatenate([np.zeros(k - 1, np.int64), codes])
-        rows = sliding_window_view(padded, k).copy()
-        for j in range(k - 3, -1, -1) if self.lines else ():
-            rows[:, j] *= rows[:, j + 1] > 0
-        return rows @ self.size ** np.arange(k - 1, -1, -1)
-
     def found(self, codes):
         """n, N, T at every place, for contexts of every length."""
         for k, (grams, counts, contexts, totals, known) in enumerate(self.tables, 1):
-            wanted = self.grams(codes, k)
+            wanted = last(codes, k, self.size, self.lines)
             n = looked_up(grams, counts, wanted)
             yield n, looked_up(contexts, totals, wanted // self.size), looked_up(contexts, known, wanted // self.size)
 
@@ -98,17 +100,61 @@ def n_gram_bits(train, held_out, size, order, lines):
 
 # 2. The networks: functions of x (m, T), the numbers of characters. Labels are an input too, y (m, T): the cost is a
 #    formula of the network's own quantities, −ln of the probability of the character that comes.
-class Lstm:
-    """Embedding, LSTM, softmax at every step; writes with its running state."""
+@dataclass(frozen=True)
+class Plan:
+    """How a network is made and trained; see `Read` for `longest`."""
 
-    def __init__(self, size, units):
-        self.embed = cr.Embedding(size, min(units, 64))
-        self.lstm = cr.LSTM(units, return_sequences=True, return_state=True)
-        self.out = cr.Dense(size, "softmax")
-        self.units = units
+    width: int
+    longest: int
+    dropout: float
+    window: int
+    epochs: int
+    rate: float
+
+
+# Chosen by what the last tenth of the training text said.
+PLANS = {
+    ("shakespeare", "LSTM"): Plan(256, 3, 0.1, 64, 2, 0.006),
+    ("shakespeare", "transformer"): Plan(128, 3, 0.1, 64, 2, 0.004),
+    ("names", "LSTM"): Plan(128, 2, 0.35, 64, 14, 0.008),
+    ("names", "transformer"): Plan(64, 2, 0.2, 32, 12, 0.005),
+}
+SHORT = Plan(32, 2, 0.1, 64, 1, 0.004)
+
+
+class Read:
+    """A = W₁[c_t] + W₂[c_t−1 c_t] + …: a vector for the last character, one for the last two, up to `longest`.
+
+    What has been seen together once is a word of its own, so that a network need not spend its layers on what a look-up
+    can do; what was never seen in training shares the number 0.
+    """
+
+    def __init__(self, codes, size, longest, lines, width):
+        self.size, self.tables = size, [(None, cr.Embedding(size, width))]
+        for k in range(2, longest + 1):
+            seen, number = np.unique(last(codes, k, size, lines)), np.zeros(size**k, int)
+            number[seen] = 1 + np.arange(len(seen))
+            self.tables.append((number, cr.Embedding(len(seen) + 1, width)))
+
+    def __call__(self, x):
+        before, gram, A = x, 0, 0
+        for k, (number, embed) in enumerate(self.tables):
+            gram = gram + self.size**k * before
+            A = A + embed(gram if number is None else cr.gather(number, gram))
+            before = cr.concatenate([0 * before[:, :1], before[:, :-1]], axis=1)
+        return A
+
+
+class Lstm:
+    """What was read, LSTM, softmax at every step; writes with its running state."""
+
+    def __init__(self, reader, plan):
+        self.read, self.units = reader(min(plan.width, 64)), plan.width
+        self.lstm = cr.LSTM(plan.width, return_sequences=True, return_state=True)
+        self.out = cr.Dense(self.read.size, "softmax")
         self.x = cr.input("x", ("m", "T"), dtype="int")
-        A = self.lstm(cr.Dropout(0.1)(self.embed(self.x)))[0]
-        self.P = self.out(cr.Dropout(0.2)(A))
+        A = self.lstm(cr.Dropout(plan.dropout)(self.read(self.x)))[0]
+        self.P = self.out(cr.Dropout(plan.dropout)(A))
 
     def held_out(self, codes):
         """What is read, which characters have to be told, and from which step on: 16 long pieces."""
@@ -117,14 +163,15 @@ class Lstm:
 
     def writer(self, run, prompt):
         """From a character to the probabilities of the next one."""
-        x = cr.input("x", ("m", 1), dtype="int")
+        x = cr.input("x", ("m", 3), dtype="int")
         h, c = cr.input("h", ("m", self.units)), cr.input("c", ("m", self.units))
-        A, *after = self.lstm(self.embed(x), initial_state=(h, c))
+        A, *after = self.lstm(self.read(x)[:, 2:], initial_state=(h, c))
         step = cr.compile([self.out(A), *after])
-        state = [np.zeros((1, self.units))] * 2
+        state, seen = [np.zeros((1, self.units))] * 2, [0, 0, 0]
 
         def tell(code):
-            p, *state[:] = step({x: [[code]], h: state[0], c: state[1]} | run.values)
+            seen[:] = [*seen[1:], code]
+            p, *state[:] = step({x: [seen], h: state[0], c: state[1]} | run.values)
             return p[0, 0]
 
         for code in prompt[:-1]:
@@ -133,24 +180,27 @@ class Lstm:
 
 
 class Transformer:
-    """Embedding, places, blocks of causal attention, softmax at every step; writes with a sliding window."""
+    """What was read, places, blocks of causal attention, softmax at every step; writes with a sliding window."""
 
-    def __init__(self, size, width, blocks):
-        layers = [cr.Embedding(size, width), cr.PositionEmbedding(window)]
-        layers += [cr.TransformerEncoder(4 * width, 4, causal=True, normalize_first=True) for _ in range(blocks)]
-        layers += [cr.LayerNormalization(), cr.Dense(size, "softmax")]
-        self.x = A = cr.input("x", ("m", window), dtype="int")
+    def __init__(self, reader, plan):
+        read = reader(plan.width)
+        layers = [read, cr.PositionEmbedding(plan.window), cr.Dropout(plan.dropout)]
+        layers += [cr.TransformerEncoder(4 * plan.width, 4, causal=True, normalize_first=True) for _ in range(2)]
+        layers += [cr.LayerNormalization(), cr.Dropout(plan.dropout), cr.Dense(read.size, "softmax")]
+        self.x = A = cr.input("x", ("m", plan.window), dtype="int")
         for layer in layers:
             A = layer(A)
         self.P = A
 
     def held_out(self, codes):
-        """Windows of which the second half counts: every character is told from 32 to 63 before it."""
+        """Windows of which the second half counts: every character is told from so many before it."""
+        window = self.x.shape[1]
         rows = sliding_window_view(codes, window + 1)[:: window // 2]
         return rows[:, :-1], rows[:, 1:], window // 2
 
     def writer(self, run, prompt):
         """From a character to the probabilities of the next one."""
+        window = self.x.shape[1]
         step, seen = cr.compile(self.P[:, -1]), list(prompt[-window - 1 : -1])
 
         def tell(code):
@@ -160,18 +210,18 @@ class Transformer:
         return tell
 
 
-def train(network, codes, epochs, rate):
+def train(network, codes, plan):
     """Windows that overlap by half, so that an epoch tells every character twice, with a shorter and a longer past."""
-    rows = sliding_window_view(codes, window + 1)[:: window // 2]
+    rows = sliding_window_view(codes, plan.window + 1)[:: plan.window // 2]
     y = cr.input("y", network.P.shape[:2], dtype="int")
-    steps = epochs * -(-len(rows) // 32)
+    steps = plan.epochs * -(-len(rows) // batch)
     return cr.fit(
         cr.Model([network.x, y], network.P),
         {"x": rows[:, :-1], "y": rows[:, 1:]},
         loss=cr.categorical_cross_entropy(network.P, y),
-        optimizer=cr.Adam(cr.CosineDecay(rate, steps)),
-        epochs=epochs,
-        batch_size=32,
+        optimizer=cr.Adam(cr.OneCycle(plan.rate, steps, warm=0.1)),
+        epochs=plan.epochs,
+        batch_size=batch,
     )
 
 
@@ -194,16 +244,13 @@ def write(tell, last, characters, temperature):
 
 # 3. Two texts. Names are shuffled first: they are sorted by how many people have them.
 def texts():
-    """Name, text, and the networks with the number of epochs and the rate of each."""
+    """Name and text."""
     plays = cr.data.load("shakespeare").items[0]
     names = list(cr.data.load("names").items)
     np.random.default_rng(0).shuffle(names)
-    wide, small, part = (32, 32, 40) if options.short else (256, 128, 1)
-    chosen = {
-        "shakespeare": (plays[: len(plays) // part], wide, (1, 1) if options.short else (4, 1)),
-        "names": ("\n".join(names[: len(names) // part]) + "\n", small, (1, 1) if options.short else (5, 4)),
-    }
-    return {name: value for name, value in chosen.items() if options.only in (None, name)}
+    part = 40 if options.short else 1
+    chosen = {"shakespeare": plays[: len(plays) // part], "names": "\n".join(names[: len(names) // part]) + "\n"}
+    return {name: text for name, text in chosen.items() if options.only in (None, name)}
 
 
 try:
@@ -214,7 +261,7 @@ except cr.ChainruleError as error:
     raise SystemExit(0) from None
 
 figure, panels = plt.subplots(1, len(chosen), figsize=(5.5 * len(chosen), 3.8), layout="constrained", squeeze=False)
-for axes, (name, (text, units, epochs)) in zip(panels[0], chosen.items(), strict=True):
+for axes, (name, text) in zip(panels[0], chosen.items(), strict=True):
     letters = sorted(set(text))
     codes = np.array([letters.index(c) for c in text])
     cut = len(codes) * 9 // 10
@@ -223,14 +270,14 @@ for axes, (name, (text, units, epochs)) in zip(panels[0], chosen.items(), strict
     grams = {n: n_gram_bits(known, held_out, len(letters), n, name == "names") for n in range(1, 9)}
     print("bits per character of n-grams:", ", ".join(f"n = {n}: {b:.3f}" for n, b in grams.items()))
 
-    networks = {"LSTM": (Lstm(len(letters), units), epochs[0], 0.004)}
-    networks["transformer"] = (Transformer(len(letters), units // 2, 2), epochs[1], 0.002)
     print(f"\n{'':<14}{'parameters':>12}{'seconds':>9}{'bits, seen':>12}{'held out':>10}   below the 5-gram")
     print(f"{'5-gram':<14}{'':>12}{'':>9}{'':>12}{grams[5]:>10.3f}")
-    runs, reached = {}, {}
-    for kind, (network, times, rate) in networks.items():
-        begin = time.perf_counter()
-        runs[kind] = run = train(network, known, times, rate)
+    networks, runs, reached = {}, {}, {}
+    for kind, make in {"LSTM": Lstm, "transformer": Transformer}.items():
+        plan, begin = SHORT if options.short else PLANS[name, kind], time.perf_counter()
+        reader = partial(Read, known, len(letters), plan.longest, name == "names")
+        networks[kind] = network = make(reader, plan)
+        runs[kind] = run = train(network, known, plan)
         seconds = time.perf_counter() - begin
         seen, reached[kind] = bits(network, run, known[: len(held_out)]), bits(network, run, held_out)
         verdict = f"{'yes' if reached[kind] < grams[5] else 'no'}, by {grams[5] - reached[kind]:+.3f}"
@@ -240,8 +287,8 @@ for axes, (name, (text, units, epochs)) in zip(panels[0], chosen.items(), strict
         )
 
     # 4. What they write: they go on from the end of a line near the beginning of the training text.
-    prompt = known[: known.tolist().index(letters.index("\n"), 4 * window) + 1]
-    for kind, (network, *_) in networks.items():
+    prompt = known[: known.tolist().index(letters.index("\n"), 4 * 64) + 1]
+    for kind, network in networks.items():
         tell = network.writer(runs[kind], prompt)
         written = write(tell, prompt[-1], 60 if options.short else 400, 0.8)
         said = "".join(letters[c] for c in written)

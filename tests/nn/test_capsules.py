@@ -5,6 +5,7 @@ import pytest
 from scipy.special import softmax
 
 import chainrule as cr
+from chainrule.errors import ConfigurationError
 
 RNG = np.random.default_rng(0)
 
@@ -61,6 +62,23 @@ def test_routing_is_the_procedure_of_the_paper(rounds):
         v_, c = found([v, layer.openness], {u: U, layer["W"]: W})
         np.testing.assert_allclose(v_, expected, rtol=1e-5, atol=1e-7)
         np.testing.assert_allclose(c, couplings, rtol=1e-5, atol=1e-7)
+
+
+def test_capsules_of_a_kind_share_their_matrix_at_every_place():
+    layer, u = cr.Capsule(3, 4, kinds=2), cr.input("u", ("m", 6, 5))
+    v = layer(u)
+    U, W = RNG.normal(size=(4, 6, 5)), RNG.normal(size=(2, 3, 5, 4))
+    expected, _ = routed(U, np.concatenate([W, W, W]), 3)
+    np.testing.assert_allclose(cr.evaluate(v, {u: U, layer["W"]: W}), expected, rtol=1e-5)
+    moved = U.reshape(4, 3, 2, 5)[:, [1, 2, 0]].reshape(U.shape)
+    np.testing.assert_allclose(cr.evaluate(v, {u: moved, layer["W"]: W}), expected, rtol=1e-5)
+    at = {u: U, layer["W"]: W}
+    cr.check_gradient(cr.sum(v**2), [u, layer["W"]], at)
+
+
+def test_capsules_that_cannot_be_parted_into_kinds_are_refused():
+    with pytest.raises(ConfigurationError, match=r"6 capsules of .*, 4 kinds"):
+        cr.Capsule(3, 4, kinds=4)(cr.input("u", ("m", 6, 5)))
 
 
 def test_capsules_are_parts_of_the_channels():

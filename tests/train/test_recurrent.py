@@ -36,6 +36,15 @@ def test_the_cost_falls_with_every_kind_of_layer(waves, layer):
     assert run.history["loss"][-1] < 0.8 * run.history["loss"][0]
 
 
+def test_sequences_whose_length_the_network_does_not_say(waves):
+    x, y = cr.input("x", ("m", "T", 1)), cr.input("y", ("m", "T"))
+    every = cr.Dense(1)(cr.GRU(4, return_sequences=True)(x))[:, :, 0]
+    X = waves[0]
+    run = cr.fit(cr.Model([x, y], every), {"x": X, "y": X[:, :, 0] ** 2}, loss=cr.mean((every - y) ** 2), epochs=3)
+    assert run.history["loss"][-1] < run.history["loss"][0]
+    assert run.predict({"x": X[:, :5]}).shape == (300, 5)
+
+
 def test_a_step_of_training_is_the_gradient_in_numpy(waves):
     X, Y = (a[:32] for a in waves)
     net = cr.Sequential(cr.GRU(4), cr.Dense(1, "sigmoid"))

@@ -76,13 +76,19 @@ class Capsule(Layer):
         dim: the size of each.
         routings: how often the agreement is asked.
         kernel_initializer: how each W_ij starts.
+        kinds: how many kinds of capsules there are at every place, where those of a kind share their W at all places,
+            W (kinds, J, d, dim): capsule i has the matrix i mod kinds, so a thing that has moved sends the same votes.
+            ``PrimaryCapsules(d)`` of c channels makes c/d kinds. None gives every capsule a matrix of its own.
         name: the layer's name.
 
     ``layer.openness`` is C (m, I, J), the coupling of the last round; rows sum to one.
 
     Shapes: u (m, I, d), W (I, J, d, dim), v (m, J, dim).
 
-    Source: Sabour et al. 2017, procedure 1.
+    Errors: capsules that cannot be parted into kinds.
+
+    Sources: Sabour et al. 2017, procedure 1; Hinton, Sabour and Frosst, Matrix capsules with EM routing, 2018,
+    section 4, for matrices that places share.
     """
 
     def __init__(
@@ -91,6 +97,7 @@ class Capsule(Layer):
         dim: int,
         routings: int = 3,
         kernel_initializer: Any = "glorot_uniform",
+        kinds: int | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
@@ -98,6 +105,7 @@ class Capsule(Layer):
         self.dim = positive(dim, "the size of a capsule")
         self.routings = positive(routings, "routings")
         self.kernel_initializer = Stacked(initializer(kernel_initializer))
+        self.kinds = positive(kinds, "the number of kinds") if kinds is not None else None
         self.openness: Node | None = None
 
     def build(self, x: Node) -> None:
@@ -106,11 +114,23 @@ class Capsule(Layer):
             raise ShapeError(
                 "Capsule takes capsules", given=describe(x), expected="(m, I, d)", hint="cr.PrimaryCapsules(d) first"
             )
-        self.parameter("W", (x.shape[1], self.num, self.width_of(x), self.dim), self.kernel_initializer)
+        kinds = self.kinds or x.shape[1]
+        if x.shape[1] % kinds:
+            raise ConfigurationError(
+                "the capsules cannot be parted into kinds",
+                given=f"{x.shape[1]} capsules of {describe(x)}, {kinds} kinds",
+                expected="a number that divides them",
+            )
+        self.parameter("W", (kinds, self.num, self.width_of(x), self.dim), self.kernel_initializer)
 
     def apply(self, x: Node) -> Node:
         """v."""
-        votes = einsum("mid,ijdk->mijk", x, self["W"]).named("û", self.scope)
+        if self.kinds is None:
+            votes = einsum("mid,ijdk->mijk", x, self["W"]).named("û", self.scope)
+        else:
+            places = reshape(x, (x.shape[0], -1, self.kinds, self.width_of(x)))
+            votes = einsum("mpid,ijdk->mpijk", places, self["W"]).named("û", self.scope)
+            votes = reshape(votes, (*x.shape[:2], self.num, self.dim))
         logits = broadcast_to(constant(0.0), votes.shape[:3])
         for round_ in range(1, self.routings + 1):
             self.openness = c = softmax(logits).named("C", self.scope)

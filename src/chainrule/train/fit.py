@@ -19,7 +19,7 @@ from chainrule.engine.processes import leads
 from chainrule.engine.program import check_mapping
 from chainrule.engine.sharing import load, shares
 from chainrule.errors import ConfigurationError, DataError, ShapeError, near
-from chainrule.graph.dim import definite, show
+from chainrule.graph.dim import bind, definite, show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.op import is_float
@@ -504,11 +504,11 @@ class Trainer:
             seed=self.seed,
         )
         stream = partial(batches, training) if any(map(is_lazy, training)) else None
-        count = self._shared_by(devices, plan)
+        count = self._shared_by(devices, plan, training)
         self.settings["devices"] = count
         return Epochs(plan, self._initial, training, validation, dtype, stream, Devices.of(count))
 
-    def _shared_by(self, devices: Any, plan: Any) -> int:
+    def _shared_by(self, devices: Any, plan: Any, training: list[Array]) -> int:
         """Among how many devices, here and in each process that it works together with, a batch is divided."""
         from chainrule.engine.xla import local_cores, processes
 
@@ -523,6 +523,8 @@ class Trainer:
         if devices == "auto":
             outputs = [n for turn in plan.turns for n in (*turn.carry.values(), *turn.outputs)]
             sizes = {str(leaf.shape[0]): share for leaf in plan.examples}
+            for leaf, array in zip(plan.examples, training, strict=True):
+                bind(leaf.shape[1:], array.shape[1:], sizes, str(leaf.name))
             return shares(load(outputs, plan.carry, sizes), share, local_cores())
         count = _at_least_one(devices, "devices")
         if share % count:
