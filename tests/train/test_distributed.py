@@ -36,8 +36,12 @@ def die(run):
         os._exit(9)
 
 try:
-    run = cr.fit(network, X, Y, epochs=100_000 if mode == "die" else 3, batch_size=16, dtype="float64",
-                 validation_split=0.25, callbacks=[die])
+    kept = {"checkpoints": cr.Checkpoints(folder, every_steps=1)} if mode == "die" else {}
+    if mode == "resume":
+        run = cr.resume(folder, X, Y, epochs=6)
+    else:
+        run = cr.fit(network, X, Y, epochs=6 if mode in ("die", "whole") else 3, batch_size=16, dtype="float64",
+                     validation_split=0.25, callbacks=[die], **kept)
 except RunError as error:
     sys.exit(f"ended: {error}")
 run.save(folder)
@@ -120,7 +124,7 @@ def test_what_slurm_says_is_enough(tmp_path, alone):
     same_as_alone(finish(*running), tmp_path / "run 0", alone)
 
 
-def test_a_process_that_dies_ends_the_other_with_a_clear_message(tmp_path):
+def test_a_process_that_dies_ends_the_other_and_one_alone_goes_on(tmp_path):
     address = f"127.0.0.1:{free_port()}"
     survivor, dead = finish(*(start("die", tmp_path / "run", address, 2, k) for k in range(2)))
     assert dead[0] == 9
@@ -128,7 +132,13 @@ def test_a_process_that_dies_ends_the_other_with_a_clear_message(tmp_path):
     assert "ended: another process of this training has ended" in survivor[2]
     assert "process 0 of 2" in survivor[2]
     assert "--resume" in survivor[2]
-    assert not (tmp_path / "run").exists()
+    (gone_on,) = finish(start("resume", tmp_path / "run"))
+    (whole,) = finish(start("whole", tmp_path / "whole"))
+    assert (gone_on[0], whole[0]) == (0, 0), gone_on[2] + whole[2]
+    np.testing.assert_allclose(losses(gone_on[1]), losses(whole[1]), rtol=1e-10)
+    ours, theirs = cr.load(tmp_path / "run"), cr.load(tmp_path / "whole")
+    for name, value in theirs.parameters.items():
+        np.testing.assert_allclose(ours.parameters[name], value, rtol=1e-8, atol=1e-12, err_msg=name)
 
 
 def test_more_processes_than_rows_of_a_batch(tmp_path):
