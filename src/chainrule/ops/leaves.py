@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.errors import ConfigurationError, DTypeError, near
 from chainrule.graph.dim import Shape, Size, as_shape, as_size
-from chainrule.graph.node import Node, Scope, ancestors
+from chainrule.graph.node import Node, Scope
 from chainrule.graph.op import (
     ABSENT,
     ADD,
@@ -283,8 +283,14 @@ def size(value: Any) -> Node:
 
 def is_size(node: Node) -> bool:
     """Whether a number is made of sizes and constants: m, 4m, m − 1."""
-    leaves = {n.op.name for n in ancestors(node) if not n.inputs}
-    return "size" in leaves <= {"size", "constant"}
+    stack, sizes = [node], False
+    while stack:
+        n = stack.pop()
+        if n.shape != () or not (n.inputs or n.op.name in ("size", "constant")):
+            return False
+        sizes = sizes or n.op.name == "size"
+        stack.extend(n.inputs)
+    return sizes
 
 
 EYE = declare(

@@ -29,6 +29,8 @@ from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
 
 RUNNING, STOPPED_EARLY, NOT_FINITE = 0, 1, 2
+LOOK_TOGETHER = 1 << 14
+"""Arrays of at most so many numbers are asked together whether they are finite."""
 BLOCK_NUMBERS = 1 << 24
 """So many numbers of examples that are streamed go to the device at once: 64 MB in float32."""
 
@@ -692,5 +694,8 @@ def _joined(parts: Sequence[Any], width: int) -> np.ndarray[Any, Any]:
 
 
 def _all_finite(carry: Any) -> Any:
+    """Whether all numbers are; small arrays are looked at as one, since each look is a loop to be compiled."""
     floats = [a for a in carry if jnp.issubdtype(a.dtype, jnp.floating)]
-    return jnp.stack([jnp.isfinite(a).all() for a in floats]).all() if floats else True
+    small = [a.ravel() for a in floats if a.size <= LOOK_TOGETHER]
+    looks = [a for a in floats if a.size > LOOK_TOGETHER] + ([jnp.concatenate(small)] if small else [])
+    return jnp.stack([jnp.isfinite(a).all() for a in looks]).all() if looks else True
