@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.io import wavfile
 
 import chainrule as cr
-from chainrule.data import load
+from chainrule.data import encoders, load, metrics
 
 RNG = np.random.default_rng(0)
 
@@ -41,6 +41,20 @@ def test_a_folder_of_images_is_trained_on(shades_run):
     assert f"chainrule predict {folder} FOLDER -o OUT.csv" in answer.out
     assert "explain" not in answer.out.split("next:")[1]
     assert sorted(f.name for f in (folder / "preprocessing").iterdir()) == ["preprocessing.json", "target.json"]
+
+
+def test_more_images_than_fit_into_memory_are_read_in_every_epoch(shades, monkeypatch):
+    settings = {"epochs": 3, "layers": (8,), "learning_rate": 0.01}
+    whole = cr.fit_folder(shades, **settings)
+    monkeypatch.setattr(encoders, "MOST_IN_MEMORY", 100)
+    monkeypatch.setattr(metrics, "MOST_NUMBERS", 36 * 25)
+    lazy = cr.fit_folder(shades, **settings)
+    np.testing.assert_allclose(lazy.run.history.table, whole.run.history.table, rtol=1e-4)
+    np.testing.assert_allclose(lazy.run.parameters["W1"], whole.run.parameters["W1"], rtol=1e-3, atol=1e-5)
+    assert lazy.scores["network"] == pytest.approx(whole.scores["network"], abs=1e-4)
+    assert lazy.scores["linear model"]["accuracy"] == 1
+    assert "the linear model learns from 25 of 36 training rows: memory" in lazy.notes
+    assert lazy.predict(shades)["class"].to_list() == whole.predict(shades)["class"].to_list()
 
 
 def test_new_images_are_told(shades_run, chainrule, tmp_path):

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule.data.encoders import Encoder, load_encoder
+from chainrule.data.lazy import Lazy
 from chainrule.data.metrics import probabilities
 from chainrule.data.preprocessing import Matrix, TableEncoder
 from chainrule.data.splitting import Rows, split
@@ -22,7 +23,7 @@ from chainrule.data.task import Task, resolve_task
 from chainrule.errors import DataError, RunError
 
 Targets = NDArray[np.float32] | NDArray[np.int64]
-Inputs = NDArray[np.float32] | NDArray[np.int32]
+Inputs = NDArray[np.float32] | NDArray[np.int32] | Lazy
 
 TARGET_FILE = "target.json"
 
@@ -73,7 +74,8 @@ class Dataset:
     """Inputs; targets (m, 1) float32 standardised, or codes (m,) int64; remarks.
 
     Inputs are matrices (m, d) float32 of a table, (m, height, width, channels) of images, (m, frames, features) of
-    recordings, (m, tokens) or numbers of tokens (m, length) int32 of texts.
+    recordings, (m, tokens) or numbers of tokens (m, length) int32 of texts; where they are too many for memory they are
+    read when they are needed.
     """
 
     preprocessing: Preprocessing

@@ -6,6 +6,7 @@ file ``preprocessing.json`` holds names and numbers alone.
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from chainrule.data.examples import Examples
 from chainrule.data.folders import files_of
 from chainrule.data.image_files import ImageFormat, Images, images
-from chainrule.data.lazy import Lazy
+from chainrule.data.lazy import Encoded, Lazy
 from chainrule.data.preprocessing import DESCRIPTION
 from chainrule.data.sound_files import SoundFormat, Sounds, sounds
 from chainrule.data.storage import read_json, write_json
@@ -31,7 +32,14 @@ from chainrule.data.tokens import PADDING, Tokenizer, rows_of_tokens, tokenizer,
 from chainrule.errors import ChainruleError, RunError
 
 Array = NDArray[Any]
+MOST_IN_MEMORY = 1 << 27
+"""So many numbers of examples are kept in memory, 512 MB; to read more of them anew in every epoch takes longer."""
 Represented = Literal["bag", "sequence"]
+
+
+def fits_in_memory(shape: Sequence[int]) -> bool:
+    """Whether examples of this shape are read once and kept."""
+    return math.prod(shape) <= MOST_IN_MEMORY
 
 
 class Encoder(ABC):
@@ -51,12 +59,12 @@ class Encoder(ABC):
         """The name of every number of an example, in the order of a flattened row."""
 
     @abstractmethod
-    def transform(self, source: Any, remarks: list[str] | None = None) -> Array:
+    def transform(self, source: Any, remarks: list[str] | None = None) -> Array | Lazy:
         """The array of a source like the one trained on; `remarks` receives what was changed on the way."""
 
     @abstractmethod
-    def of(self, items: Any) -> Array:
-        """The array of examples that have been read already."""
+    def of(self, items: Any) -> Array | Lazy:
+        """The array of examples; what is too large for memory is read when it is needed."""
 
     def keys(self, source: Any) -> pl.DataFrame | None:
         """What tells the rows of a source apart, such as the names of files; None where the source does itself."""
@@ -114,15 +122,21 @@ class _Standardising(Encoder):
         # A mean of zero: silence, and what is padded with it, stays zero in a wave.
         return cls(items.format, mean * (not waves), np.where(spread > 1e-6, spread, 1.0), notes)
 
-    def of(self, items: Any) -> Array:
-        """Examples read and standardised, float32 (m, ...)."""
-        return ((np.asarray(items) - self.mean) / self.scale).astype(np.float32)
+    def of(self, items: Any) -> Array | Lazy:
+        """Examples standardised, float32 (m, ...); read now, or when they are needed if there are too many."""
+        return np.asarray(self._standard(items)) if fits_in_memory(items.shape) else self._standard(items)
+
+    def _standard(self, items: Any) -> Lazy:
+        def standard(item: Array) -> Array:
+            return ((item - self.mean) / self.scale).astype(np.float32)
+
+        return Encoded(items, standard, tuple(items.shape))
 
     def keys(self, source: Any) -> pl.DataFrame | None:
         """The names of the files."""
         return pl.DataFrame({"file": [str(f) for f in self._read(source).items.files]})
 
-    def transform(self, source: Any, remarks: list[str] | None = None) -> Array:
+    def transform(self, source: Any, remarks: list[str] | None = None) -> Array | Lazy:
         """The array of a folder, a file or files, brought to the format trained on; float32 (m, ...)."""
         if isinstance(source, Lazy):
             return self.of(source)
@@ -237,7 +251,7 @@ class TextEncoder(Encoder):
             return None
         return pl.DataFrame({"file": [str(f) for f in files_of(source, ENDINGS, "texts")[0]]})
 
-    def transform(self, source: Any, remarks: list[str] | None = None) -> Array:
+    def transform(self, source: Any, remarks: list[str] | None = None) -> Array | Lazy:
         """The array of a table with the column; of a folder of text files; or of a sequence of texts."""
         if isinstance(source, (list, np.ndarray)):
             found = list(source)
@@ -251,14 +265,17 @@ class TextEncoder(Encoder):
                 remarks.append(f"cut {over:,} of {len(found):,} texts off after {self.length:,} tokens")
         return self.of(found)
 
-    def of(self, items: Sequence[str]) -> Array:
-        numbers = [self.tokenizer.encode(text) for text in items]
+    def of(self, items: Sequence[str]) -> Array | Lazy:
+        """Rows of tokens, or their bags; each bag when it is needed if there are too many."""
         if self.represented == "sequence":
-            return rows_of_tokens(numbers, self.length, self.longer)[0]
-        bag = np.zeros((len(numbers), len(self.tokenizer)), np.float32)
-        for row, tokens in zip(bag, numbers, strict=True):
-            np.add.at(row, tokens, 1)
-        return np.log1p(bag[:, PADDING + 2 :])
+            return rows_of_tokens([self.tokenizer.encode(text) for text in items], self.length, self.longer)[0]
+        bags = Encoded(items, self._bag, (len(items), len(self.features)))
+        return np.asarray(bags) if fits_in_memory(bags.shape) else bags
+
+    def _bag(self, text: str) -> Array:
+        """log(1 + count) of every token."""
+        counts = np.bincount(np.array(self.tokenizer.encode(text), np.int64), minlength=len(self.tokenizer))
+        return np.log1p(counts[PADDING + 2 :].astype(np.float32))
 
     def to_json(self) -> dict[str, Any]:
         settings = {k: getattr(self, k) for k in ("column", "represented", "length", "longer", "missing")}

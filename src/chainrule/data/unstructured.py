@@ -1,6 +1,6 @@
 """A folder of images, recordings or texts by class, or a column of texts -> what a training needs.
 
-The examples are read into memory here, as training keeps them on the device.
+Examples are read into memory here, or, where they are too many for that, when training needs them.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,8 +47,8 @@ Array = np.ndarray[Any, Any]
 Callback = Callable[[Run], Any]
 
 
-ROWS_FOR_FACTS = 2000
-"""Of examples that are read when they are needed, so many are looked at for a diagnosis."""
+ROWS_FOR_FACTS, NUMBERS_FOR_FACTS, FEWEST_FOR_FACTS = 2000, 1 << 24, 100
+"""Of examples that are read when they are needed, so many are looked at for a diagnosis, or so many numbers of them."""
 
 
 @dataclass(frozen=True)
@@ -458,7 +458,9 @@ class Trainer:
         """What a diagnosis has to know of the examples; labels, where there are any, stand behind the inputs."""
         training, validation = self._parts
         inputs, loss = len(self.step.model.inputs), self.step.loss.name
-        some = slice(ROWS_FOR_FACTS if any(map(is_lazy, training)) else None)
+        in_a_row = sum(int(np.prod(a.shape[1:])) for a in training[:inputs])
+        few = max(FEWEST_FOR_FACTS, min(ROWS_FOR_FACTS, NUMBERS_FOR_FACTS // max(in_a_row, 1)))
+        some = slice(few if any(map(is_lazy, training)) else None)
         self.looked_at = [np.asarray(a[some]) for a in training[:inputs]]
         looked_at = zip(self.step.model.inputs, self.looked_at, strict=True)  # the names of rows have no scale
         tables = [a if is_float(n.dtype) else a.reshape(len(a), -1)[:, :0] for n, a in looked_at]
@@ -471,6 +473,8 @@ class Trainer:
         """The labels; where each is of a step, those of all steps that are not padding, in a row."""
         inputs = len(self.step.model.inputs)
         labels = np.asarray(arrays[inputs][some])
+        if any(map(is_lazy, arrays[:inputs])):
+            return labels.reshape(-1) if self.labels.whole else labels
         counted = counted_steps(self.step.model, [a[some] for a in arrays[:inputs]])
         if counted is not None and labels.shape[: counted.ndim] == counted.shape:
             return labels[counted]
@@ -519,7 +523,7 @@ class Trainer:
             counter=step.update.counter,
             seed=self.seed,
         )
-        stream = partial(batches, training) if any(map(is_lazy, training)) else None
+        stream = batches if any(map(is_lazy, (*training, *validation))) else None
         count = self._shared_by(devices, plan, training)
         self.settings["devices"] = count
         return Epochs(plan, self._initial, training, validation, dtype, stream, Devices.of(count))

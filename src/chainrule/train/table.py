@@ -228,8 +228,9 @@ def fit_folder(
         layers, activation, loss, optimizer, learning_rate, epochs, batch_size, patience, test, seed, progress,
             checkpoints: as in :func:`chainrule.fit_table`.
 
-    Files are dealt out at random, every class in equal shares: what belongs together, such as the recordings of one
-    voice, may lie in several parts, and the scores are then those for voices that were heard.
+    Files are read once and kept in memory, or, where they are too many for that, in every epoch anew, ahead of the
+    computation. They are dealt out at random, every class in equal shares: what belongs together, such as the
+    recordings of one voice, may lie in several parts, and the scores are then those for voices that were heard.
 
     Errors: :class:`DataError` where the folder cannot be used, naming and counting files.
     """
@@ -283,7 +284,10 @@ def _train(
         "validation": len(dataset.X_validation),
         "test": len(dataset.X_test),
     }
-    return TableRun(run, dataset.preprocessing, rows, _scores(run, dataset), tuple(dataset.notes))
+    notes, some = list(dataset.notes), data.rows_to_learn_from(dataset.X_train)
+    if some is not None:
+        notes.append(f"the linear model learns from {len(some):,} of {rows['training']:,} training rows: memory")
+    return TableRun(run, dataset.preprocessing, rows, _scores(run, dataset), tuple(notes))
 
 
 def loss_for(task: str, loss: Any) -> Loss:
@@ -348,7 +352,7 @@ def readers(shape: Sequence[int]) -> list[Layer]:
 def _scores(run: Run, dataset: Any) -> dict[str, dict[str, float]]:
     if not len(dataset.X_test):
         return {}
-    train, test = (x.reshape(len(x), -1) for x in (dataset.X_train, dataset.X_test))
+    train, test = dataset.X_train, dataset.X_test
     linear = data.baseline(dataset.task, train, dataset.y_train, test, classes=len(dataset.classes) or None)[0]
     outputs = run.predict(dataset.X_test)
     if dataset.task == "regression":
