@@ -141,6 +141,45 @@ def test_recordings(chainrule, trained, tmp_path):
     assert "note: brought 1 of 1 recordings of another rate to 8,000 Hz" in answer.err
 
 
+@pytest.mark.parametrize(
+    ("missing", "rows", "says"),
+    [("drop", 30, "left out 10 of 40 rows: their text 'note' is missing"), ("empty", 40, "")],
+)
+def test_rows_without_a_text(trained, tmp_path, missing, rows, says):
+    lines = [f"{word} day {i},{word}" for i in range(15) for word in ("good", "bad")] + [",bad"] * 10
+    (tmp_path / "notes.csv").write_text("note,kind\n" + "\n".join(lines) + "\n")
+    words = ("--text", "note", "--target", "kind", "--missing", missing, "--epochs", "2", "-o", tmp_path / "run")
+    answer = trained(tmp_path / "notes.csv", *words)
+    found = re.search(r"(\d+) training, (\d+) validation, (\d+) test rows", answer.out)
+    assert sum(map(int, found.groups())) == rows
+    assert says in answer.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--text", "note", "--missing", "skip"), "'error', 'empty' or 'drop'"),
+        (("--missing", "drop"), "missing is for texts"),
+        (("--text", "note", "--categories", "kind"), "a text is predicted from alone"),
+        (("--categories", "kind"), "the column to predict is no category"),
+        (("--categories", "notes"), "no column 'notes'"),
+    ],
+)
+def test_options_for_texts_and_categories_that_do_not_fit(chainrule, tmp_path, words, says):
+    (tmp_path / "t.csv").write_text("note,kind\n" + "good,x\nbad,y\n" * 10)
+    answer = chainrule("train", tmp_path / "t.csv", "--target", "kind", *words)
+    assert answer.code == 2
+    assert says in answer.err
+
+
+@pytest.mark.parametrize("words", [("--categories", "area,floor"), ("--categories", "area", "--categories", "floor")])
+def test_columns_of_codes(trained, tmp_path, words):
+    lines = [f"{area},{floor},{(area * 7) % 5}" for area in (1, 2, 3, 4) for floor in (1, 2, 3)] * 5
+    (tmp_path / "t.csv").write_text("area,floor,price\n" + "\n".join(lines) + "\n")
+    answer = trained(tmp_path / "t.csv", "--target", "price", *words, "--epochs", "2", "-o", tmp_path / "run")
+    assert "7 inputs" in answer.out
+
+
 def test_a_column_of_texts(chainrule, trained, tmp_path):
     words = [("good", "nice"), ("bad", "not")]
     rows = [(f"{w} thing {i % 7} {'NA' if i % 2 else '?'}", c, i) for i in range(40) for w, c in words]

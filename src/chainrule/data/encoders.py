@@ -29,7 +29,7 @@ from chainrule.data.tables import as_table, column_of
 from chainrule.data.text_files import ENDINGS, texts_of
 from chainrule.data.text_files import texts as read_texts
 from chainrule.data.tokens import PADDING, Tokenizer, rows_of_tokens, tokenizer, tokenizer_from_json
-from chainrule.errors import ChainruleError, RunError
+from chainrule.errors import ChainruleError, ConfigurationError, RunError
 
 Array = NDArray[Any]
 MOST_IN_MEMORY = 1 << 27
@@ -253,6 +253,33 @@ class TextEncoder(Encoder):
 
     def transform(self, source: Any, remarks: list[str] | None = None) -> Array | Lazy:
         """The array of a table with the column; of a folder of text files; or of a sequence of texts."""
+        return self.of(self._texts(source, remarks))
+
+    def inputs(self, source: Any, names: Sequence[str], remarks: list[str] | None = None) -> dict[str, Array]:
+        """For each input of a network, by its name, the array of a source; of texts as sequences.
+
+        Args:
+            source: as :meth:`transform` takes it.
+            names: of the inputs: ``"mask"`` gets where there is a token, 0 or 1 (m, T), ``"lengths"`` the number of
+                tokens (m,), any other name the tokens' numbers (m, T).
+            remarks: receives what was changed on the way.
+
+        >>> encoder = TextEncoder.fit("note", ["a b b", "c"], represented="sequence")
+        >>> found = encoder.inputs(["b", "c a"], ["tokens", "mask", "lengths"])
+        >>> found["tokens"].tolist(), found["mask"].tolist(), found["lengths"].tolist()
+        ([[3, 0, 0], [4, 2, 0]], [[1, 0, 0], [1, 1, 0]], [1, 2])
+        """
+        if self.represented != "sequence":
+            raise ConfigurationError(
+                "a bag of tokens has no mask: it has no order",
+                given=f"represented='{self.represented}'",
+                hint="represented='sequence'",
+            )
+        numbers, there = self._rows(self._texts(source, remarks))
+        beside = {"mask": there.astype(np.int32), "lengths": there.sum(axis=1)}
+        return {name: beside.get(name, numbers) for name in names}
+
+    def _texts(self, source: Any, remarks: list[str] | None) -> list[str]:
         if isinstance(source, (list, np.ndarray)):
             found = list(source)
         elif isinstance(source, (str, os.PathLike)):
@@ -263,12 +290,15 @@ class TextEncoder(Encoder):
             over = sum(len(self.tokenizer.encode(text)) > self.length for text in found)
             if over:
                 remarks.append(f"cut {over:,} of {len(found):,} texts off after {self.length:,} tokens")
-        return self.of(found)
+        return found
+
+    def _rows(self, texts: Sequence[str]) -> tuple[Array, Array]:
+        return rows_of_tokens([self.tokenizer.encode(text) for text in texts], self.length, self.longer)
 
     def of(self, items: Sequence[str]) -> Array | Lazy:
         """Rows of tokens, or their bags; each bag when it is needed if there are too many."""
         if self.represented == "sequence":
-            return rows_of_tokens([self.tokenizer.encode(text) for text in items], self.length, self.longer)[0]
+            return self._rows(items)[0]
         bags = Encoded(items, self._bag, (len(items), len(self.features)))
         return np.asarray(bags) if fits_in_memory(bags.shape) else bags
 

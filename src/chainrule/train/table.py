@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -116,6 +116,8 @@ def fit_table(
     target: str,
     *,
     text: str | None = None,
+    missing: Literal["error", "empty", "drop"] = "error",
+    categories: Sequence[str] = (),
     task: str | None = None,
     layers: Sequence[int] = (64, 32),
     activation: Any = "relu",
@@ -137,6 +139,8 @@ def fit_table(
         table: anything that has rows and named columns: Polars, pandas, Arrow, a mapping of lists.
         target: the column to predict.
         text: a column of texts to predict it from, alone; by default all other columns are used, none as text.
+        missing: a row without a text is an ``"error"``, an ``"empty"`` text, or left out of the training: ``"drop"``.
+        categories: columns whose numbers count nothing, such as codes of districts: each value is a category.
         task: ``"regression"``, ``"binary"`` or ``"categorical"``; found from the column by default.
         layers: units of the hidden layers.
         activation: of the hidden layers, by name; one, or one for each layer.
@@ -152,7 +156,16 @@ def fit_table(
     """
     return _train(
         table_dataset(
-            table, target, text=text, task=task, loss=loss, validation_table=validation_table, test=test, seed=seed
+            table,
+            target,
+            text=text,
+            missing=missing,
+            categories=categories,
+            task=task,
+            loss=loss,
+            validation_table=validation_table,
+            test=test,
+            seed=seed,
         ),
         layers=layers,
         activation=activation,
@@ -173,6 +186,8 @@ def table_dataset(
     target: str,
     *,
     text: str | None = None,
+    missing: Literal["error", "empty", "drop"] = "error",
+    categories: Sequence[str] = (),
     task: str | None = None,
     loss: Any = None,
     validation_table: Any = None,
@@ -181,6 +196,12 @@ def table_dataset(
 ) -> Any:
     """The arrays that :func:`fit_table` trains on; the same settings give the same arrays."""
     counts = loss is not None and loss_by_name(loss).labels == "count"
+    if text is None and missing != "error":
+        raise ConfigurationError(
+            "missing is for texts; in other columns an empty cell is no error",
+            given=f"missing={missing!r}",
+            hint="text='COLUMN' (--text COLUMN)",
+        )
     if text is None:
         return data.prepare(
             table,
@@ -191,9 +212,14 @@ def table_dataset(
             seed=seed,
             validation_table=validation_table,
             centre=not counts,
+            categories=categories,
         )
+    if categories:
+        raise ConfigurationError("a text is predicted from alone, without categories", given=f"text='{text}'")
     if validation_table is None:
-        return data.prepare_text(table, text, target, task=task, test=test, seed=seed, centre=not counts)
+        return data.prepare_text(
+            table, text, target, task=task, missing=missing, test=test, seed=seed, centre=not counts
+        )
     raise ConfigurationError("a table to validate on is for tables without a text", given=f"text='{text}'")
 
 
