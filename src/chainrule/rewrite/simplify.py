@@ -80,18 +80,29 @@ def _fold(node: Node) -> Node | None:
 
 
 @rule(
+    "neutral elements",
+    "x + 0 = x, x − 0 = x, 1 · x = x, x/1 = x",
+    "simplicity",
+    "add subtract multiply divide",
+    lambda: (0 + x()) * 1 + (x() - 0) / 1 + (1 * x() + 0),
+)
+def _neutral(node: Node) -> Node | None:
+    a, b = node.inputs
+    nothing = 0 if is_op(node, "add", "subtract") else 1
+    if number(b) == nothing:
+        return a
+    return b if number(a) == nothing and is_op(node, "add", "multiply") else None
+
+
+@rule(
     "add",
-    "x + 0 = x, x + x = 2 x, (x + y) + y = x + 2 y, x + (−y) = x − y",
+    "x + x = 2 x, (x + y) + y = x + 2 y, x + (−y) = x − y",
     "simplicity",
     "add",
-    lambda: (lambda v: (v + 0) + (v + v) + (-x()) + (-x() + x()) + ((s() + v) + v))(x()),
+    lambda: (lambda v: (v + v) + (-x()) + (-x() + x()) + ((s() + v) + v))(x()),
 )
 def _add(node: Node) -> Node | None:
     a, b = node.inputs
-    if number(a) == 0:
-        return b
-    if number(b) == 0:
-        return a
     if a is b and is_float(node.dtype):
         return 2.0 * a
     if is_op(b, "negative") and b.name is None:
@@ -105,17 +116,15 @@ def _add(node: Node) -> Node | None:
 
 @rule(
     "subtract",
-    "x − 0 = x, 0 − x = −x, x − (−y) = x + y, −x − y = −(x + y), (x − y) − y = x − 2 y",
+    "x − x = 0, 0 − x = −x, x − (−y) = x + y, −x − y = −(x + y), (x − y) − y = x − 2 y",
     "simplicity",
     "subtract",
-    lambda: (lambda v: (x() - 0) + (0 - x()) + (x() - (-x())) + (-x() - x()) + ((s() - v) - v))(x()),
+    lambda: (lambda v: (0 - x()) + (x() - (-x())) + (-x() - x()) + ((s() - v) - v))(x()),
 )
 def _subtract(node: Node) -> Node | None:
     a, b = node.inputs
     if a is b:
         return zero(node)
-    if number(b) == 0:
-        return a
     if number(a) == 0:
         return -b
     if is_op(b, "negative") and b.name is None:
@@ -152,17 +161,15 @@ def _negative(node: Node) -> Node | None:
 
 @rule(
     "multiply",
-    "1 · x = x, 0 · x = 0, (−x) y = −(x y), x x = x², (x y) y = x y²",
+    "0 · x = 0, (−x) y = −(x y), x x = x², (x y) y = x y²",
     "simplicity",
     "multiply",
-    lambda: (1 * x()) + x() * -x() + 0 * x() + (lambda v: v * v + sin(v) * v * v)(x()),
+    lambda: x() * -x() + 0 * x() + (lambda v: v * v + sin(v) * v * v)(x()),
 )
 def _multiply(node: Node) -> Node | None:
     a, b = node.inputs
     for p, q in ((a, b), (b, a)):
         value = number(p)
-        if value == 1:
-            return q
         if value == 0:
             return zero(node)
         if value == -1:
@@ -232,16 +239,14 @@ def _sizes(node: Node) -> Node | None:
 
 @rule(
     "divide",
-    "x/1 = x, 0/x = 0, (−x)/y = −(x/y), x/x = 1, x/2 = 0.5 x, x/y/z = x/(y z)",
+    "0/x = 0, (−x)/y = −(x/y), x/x = 1, x/2 = 0.5 x, x/y/z = x/(y z)",
     "simplicity",
     "divide",
-    lambda: x() / 1 + (-x()) / 2 + 0 / (x() ** 2 + 1) + (lambda v: v / v)(x()) + 1 / s() / s(),
+    lambda: (-x()) / 2 + 0 / (x() ** 2 + 1) + (lambda v: v / v)(x()) + 1 / s() / s(),
 )
 def _divide(node: Node) -> Node | None:
     a, b = node.inputs
     below = number(b)
-    if below == 1:
-        return a
     if number(a) == 0:
         return zero(node)
     if a is b:
@@ -531,6 +536,20 @@ def _sum_of_probabilities(node: Node) -> Node | None:
     axis = p.attrs.get("axis", p.ndim - 1)
     known = is_op(p, "softmax", "one_hot", "distribution") or bool(p.attrs.get("distribution"))
     return broadcast_to(constant(1.0), node.shape) if known and axes == (axis,) else None
+
+
+@rule(
+    "softmax of equals",
+    "softmax(c) = 1/n for a number c",
+    "simplicity",
+    "softmax",
+    lambda: x() * softmax(broadcast_to(constant(0.0), (2, 3))) + softmax(broadcast_to(constant(4.0), (3,)))[0],
+)
+def _softmax_of_equals(node: Node) -> Node | None:
+    if number(node.inputs[0]) is None:
+        return None
+    n = node.shape[node.attrs["axis"]]
+    return broadcast_to(constant(1 / n) if isinstance(n, int) else 1 / size(n), node.shape)
 
 
 @rule(
