@@ -206,7 +206,7 @@ class Epochs:
         compiled = partial(jax.jit, out_shardings=self.devices.everywhere)
         self._run = compiled(self._program, static_argnames="careful")
         self._run_block = compiled(self._block, donate_argnums=0)
-        self._run_validation = compiled(lambda carry, block, fixed: self._held_out(carry, block, self.constants(fixed)))
+        self._run_validation = compiled(self._validated)
         self._end_epoch = compiled(self._close, donate_argnums=0)
 
     def run(self, permutations: np.ndarray[Any, Any], epochs: int) -> np.ndarray[Any, Any]:
@@ -373,6 +373,10 @@ class Epochs:
     def _block(self, carry: Any, arrays: Any, fixed: Any, first: Any, span: Any, room: Any) -> Any:
         """Steps through a block."""
         return self._batches(carry, arrays, self.constants(fixed), first, span, *room)
+
+    def _validated(self, carry: Any, arrays: Any, fixed: Any) -> Any:
+        """The numbers of the validation on a block."""
+        return self._held_out(carry, arrays, self.constants(fixed))
 
     def _close(self, carry: Any, start: Any, best: Any, control: Any, numbers: Any) -> Any:
         """The end of an epoch: whether it was finite, the best, the last."""
