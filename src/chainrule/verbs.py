@@ -128,6 +128,7 @@ def _named(rewriter: Rewriter, adjoint: Node, label: Label, whole: bool) -> Node
 
 LINEAR = ("negative", "sum", "reshape", "broadcast_to", "transpose", "slice", "pad")
 """Ops of one operand that a number in front of the operand moves through."""
+PRODUCTS = ("multiply", "einsum")
 MOST_DEEP = 40
 
 
@@ -136,30 +137,45 @@ def _mean_in_front(node: Node) -> tuple[Node | None, Node]:
 
     It is None and the whole of anything else. A size that is no product of names stays whole: 1/(m − 1).
     """
-    sizes = _below(node) or []
+    below: dict[Node, list[Size] | None] = {}
+    sizes = _below(node, below) or []
     names = {product(Dim(name) for name in sorted(n.names)) for n in sizes if isinstance(n, Dim) and len(n.terms) == 1}
     for m in sorted(names, key=lambda n: (len(n.names) if isinstance(n, Dim) else 0, str(n))):
         if all(quotient(n, m) is not None for n in sizes):
-            return 1.0 / size(m), _times(node, m)
+            return 1.0 / size(m), _times(node, m, below, {})
     if len(set(sizes)) == 1 and isinstance(sizes[0], Dim):
-        return 1.0 / size(sizes[0]), _times(node, sizes[0])
+        return 1.0 / size(sizes[0]), _times(node, sizes[0], below, {})
     return None, node
 
 
-def _below(node: Node, deep: int = 0) -> list[Size] | None:
-    """What the terms of a sum are divided by, where it is sizes; None where a term is not, or has a name."""
+def _below(node: Node, memo: dict[Node, list[Size] | None], deep: int = 0) -> list[Size] | None:
+    """What the terms of a sum are divided by, where it is sizes; None where a term is not, or has a name.
+
+    A sum may be a factor of a product, element by element or of matrices, and then it is the product's.
+    """
+    if node in memo:
+        return memo[node]
+    memo[node] = found = None
     if node.name is not None or deep > MOST_DEEP:
         return None
     if node.op.name in LINEAR:
-        return _below(node.inputs[0], deep + 1)
-    if node.op.name in ("add", "subtract"):
-        parts = [_below(i, deep + 1) for i in node.inputs]
-        return None if None in parts else [n for part in parts for n in part or ()]
-    front = node.inputs[0] if node.op.name == "multiply" else None
-    if front is None or front.op.name != "divide" or front.shape != () or front.name is not None:
-        return None
-    found = _size_in(front.inputs[1])
-    return None if found is None else [found[0]]
+        found = _below(node.inputs[0], memo, deep + 1)
+    elif node.op.name in ("add", "subtract"):
+        parts = [_below(i, memo, deep + 1) for i in node.inputs]
+        found = None if None in parts else list(dict.fromkeys(n for part in parts for n in part or ()))
+    elif (inside := _size_in(_denominator(node))) is not None:
+        found = [inside[0]]
+    elif node.op.name in PRODUCTS:
+        found = next((part for i in node.inputs if (part := _below(i, memo, deep + 1))), None)
+    memo[node] = found
+    return found
+
+
+def _denominator(node: Node) -> Node:
+    """m, of c/m · x; the node itself where it is something else."""
+    front = node.inputs[0] if node.op.name == "multiply" else node
+    fraction = front.op.name == "divide" and front.shape == () and front.name is None and front is not node
+    return front.inputs[1] if fraction else node
 
 
 def _size_in(below: Node) -> tuple[Size, Node | None] | None:
@@ -174,20 +190,28 @@ def _size_in(below: Node) -> tuple[Size, Node | None] | None:
     return None
 
 
-def _times(node: Node, m: Size) -> Node:
+def _times(node: Node, m: Size, below: Mapping[Node, list[Size] | None], memo: dict[Node, Node]) -> Node:
     """The terms of a sum times m, of which each is divided by a multiple."""
-    if node.op.name == "multiply":
-        front, rest = node.inputs
-        above, below = front.inputs
-        found = _size_in(below)
-        assert found is not None
+    if node in memo:
+        return memo[node]
+    found = _size_in(_denominator(node))
+    if found is not None:
         count, beside = found
+        above, rest = node.inputs[0].inputs[0], node.inputs[1]
         above = above if beside is None else above / beside
         left = quotient(count, m)
         if isinstance(left, int):
-            return above * rest if left == 1 else (above / constant(float(left))) * rest
-        return (above / size(left)) * rest
-    return node.op.make(tuple(_times(i, m) for i in node.inputs), node.attrs)
+            out = above * rest if left == 1 else (above / constant(float(left))) * rest
+        else:
+            out = (above / size(left)) * rest
+    else:
+        places: Sequence[int] = range(len(node.inputs))
+        if node.op.name in PRODUCTS:  # one factor alone
+            places = [next(k for k, i in enumerate(node.inputs) if below.get(i))]
+        operands = [_times(n, m, below, memo) if k in places else n for k, n in enumerate(node.inputs)]
+        out = node.op.make(tuple(operands), node.attrs)
+    memo[node] = out
+    return out
 
 
 def _marked(outputs: Sequence[Node], wrt: Sequence[Node]) -> dict[Node, Node]:

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.io import wavfile
 
 import chainrule as cr
-from chainrule.data import load
+from chainrule.data import encoders, load, metrics
 
 RNG = np.random.default_rng(0)
 
@@ -41,6 +41,20 @@ def test_a_folder_of_images_is_trained_on(shades_run):
     assert f"chainrule predict {folder} FOLDER -o OUT.csv" in answer.out
     assert "explain" not in answer.out.split("next:")[1]
     assert sorted(f.name for f in (folder / "preprocessing").iterdir()) == ["preprocessing.json", "target.json"]
+
+
+def test_more_images_than_fit_into_memory_are_read_in_every_epoch(shades, monkeypatch):
+    settings = {"epochs": 3, "layers": (8,), "learning_rate": 0.01}
+    whole = cr.fit_folder(shades, **settings)
+    monkeypatch.setattr(encoders, "MOST_IN_MEMORY", 100)
+    monkeypatch.setattr(metrics, "MOST_NUMBERS", 36 * 25)
+    lazy = cr.fit_folder(shades, **settings)
+    np.testing.assert_allclose(lazy.run.history.table, whole.run.history.table, rtol=1e-4)
+    np.testing.assert_allclose(lazy.run.parameters["W1"], whole.run.parameters["W1"], rtol=1e-3, atol=1e-5)
+    assert lazy.scores["network"] == pytest.approx(whole.scores["network"], abs=1e-4)
+    assert lazy.scores["linear model"]["accuracy"] == 1
+    assert "the linear model learns from 25 of 36 training rows: memory" in lazy.notes
+    assert lazy.predict(shades)["class"].to_list() == whole.predict(shades)["class"].to_list()
 
 
 def test_new_images_are_told(shades_run, chainrule, tmp_path):
@@ -125,6 +139,45 @@ def test_recordings(chainrule, trained, tmp_path):
     answer = chainrule("predict", tmp_path / "run", tmp_path / "new.wav")
     assert pl.read_csv(io.StringIO(answer.out))["class"].to_list() == ["high"]
     assert "note: brought 1 of 1 recordings of another rate to 8,000 Hz" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("missing", "rows", "says"),
+    [("drop", 30, "left out 10 of 40 rows: their text 'note' is missing"), ("empty", 40, "")],
+)
+def test_rows_without_a_text(trained, tmp_path, missing, rows, says):
+    lines = [f"{word} day {i},{word}" for i in range(15) for word in ("good", "bad")] + [",bad"] * 10
+    (tmp_path / "notes.csv").write_text("note,kind\n" + "\n".join(lines) + "\n")
+    words = ("--text", "note", "--target", "kind", "--missing", missing, "--epochs", "2", "-o", tmp_path / "run")
+    answer = trained(tmp_path / "notes.csv", *words)
+    found = re.search(r"(\d+) training, (\d+) validation, (\d+) test rows", answer.out)
+    assert sum(map(int, found.groups())) == rows
+    assert says in answer.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--text", "note", "--missing", "skip"), "'error', 'empty' or 'drop'"),
+        (("--missing", "drop"), "missing is for texts"),
+        (("--text", "note", "--categories", "kind"), "a text is predicted from alone"),
+        (("--categories", "kind"), "the column to predict is no category"),
+        (("--categories", "notes"), "no column 'notes'"),
+    ],
+)
+def test_options_for_texts_and_categories_that_do_not_fit(chainrule, tmp_path, words, says):
+    (tmp_path / "t.csv").write_text("note,kind\n" + "good,x\nbad,y\n" * 10)
+    answer = chainrule("train", tmp_path / "t.csv", "--target", "kind", *words)
+    assert answer.code == 2
+    assert says in answer.err
+
+
+@pytest.mark.parametrize("words", [("--categories", "area,floor"), ("--categories", "area", "--categories", "floor")])
+def test_columns_of_codes(trained, tmp_path, words):
+    lines = [f"{area},{floor},{(area * 7) % 5}" for area in (1, 2, 3, 4) for floor in (1, 2, 3)] * 5
+    (tmp_path / "t.csv").write_text("area,floor,price\n" + "\n".join(lines) + "\n")
+    answer = trained(tmp_path / "t.csv", "--target", "price", *words, "--epochs", "2", "-o", tmp_path / "run")
+    assert "7 inputs" in answer.out
 
 
 def test_a_column_of_texts(chainrule, trained, tmp_path):

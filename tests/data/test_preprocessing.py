@@ -321,6 +321,24 @@ def test_types_of_others_are_refused(tmp_path):
         read_parts(file, checksum)
 
 
+def test_columns_of_codes_are_categories_if_named():
+    table = pl.DataFrame({"district": [3, 7, 11, None] * 25, "rooms": [2, 3, 4, 5] * 25, "wing": [0.0, 1.0] * 50})
+    plain = TableEncoder().fit(table)
+    assert plain.features == ["district", "rooms", "wing", "district is missing"]
+    named = TableEncoder().fit(table, categories=["district", "wing"])
+    expected = ["rooms", *(f"district={v}" for v in ("(missing)", "11", "3", "7")), "wing=0", "wing=1"]
+    assert named.features == expected
+    remarks = []
+    row = named.transform(pl.DataFrame({"district": [5], "rooms": [3], "wing": [1.0]}), remarks)[0]
+    assert row[1:].tolist() == [0, 0, 0, 0, 0, 1]
+    assert remarks == ["'district': '5' never seen in training (1 row)"]
+    unique = TableEncoder().fit(pl.DataFrame({"n": [1, 2] * 20, "key": range(40)}), categories=["key"])
+    assert unique.features == ["n"]
+    assert "left out 'key': 40 different texts in 40 rows are identifiers" in unique.notes[0]
+    with pytest.raises(DataError, match=r"(?s)no column 'distrct'.*district"):
+        TableEncoder().fit(table, categories=["distrct"])
+
+
 def test_a_zip_of_something_else_is_refused(tmp_path):
     import hashlib
 

@@ -1,12 +1,23 @@
 """From folders and columns of texts to what a training needs, and the preprocessing through its files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
-from chainrule.data import Preprocessing, images, prepare_folder, prepare_text, read_source, read_table, sounds
+import chainrule as cr
+from chainrule.data import (
+    Preprocessing,
+    TextEncoder,
+    images,
+    prepare_folder,
+    prepare_text,
+    read_source,
+    read_table,
+    sounds,
+)
 from chainrule.data.storage import read_json, write_json
 from chainrule.errors import ChainruleError, ConfigurationError, DataError, RunError
 
@@ -161,6 +172,34 @@ def test_missing_texts(notes):
     with pytest.raises(DataError, match="the column 'note' holds no text in row 1"):
         prepare_text(table, "note", "kind")
     assert prepare_text(table, "note", "kind", missing="empty").X_train.shape[0] == 18
+
+
+def test_rows_without_a_text_are_left_out_if_asked(notes, tmp_path):
+    table = notes.with_columns(note=pl.Series([None, *notes["note"][1:]]), kind=pl.Series([*notes["kind"][:-1], None]))
+    data = prepare_text(table, "note", "kind", missing="drop")
+    assert sum(len(x) for x in (data.X_train, data.X_validation, data.X_test)) == 28
+    assert data.notes[0] == "left out 1 of 30 rows: their target 'kind' is missing"
+    assert data.notes[1] == "left out 1 of 29 rows: their text 'note' is missing"
+    with pytest.raises(DataError, match=r"(?s)no text in row 2.*missing='empty'"):
+        again(data, tmp_path).encoder.transform({"note": ["good", None]})
+    with pytest.raises(ConfigurationError, match=r"(?s)dropped.*'skip'.*'error', 'empty' or 'drop'"):
+        prepare_text(table, "note", "kind", missing="skip")
+
+
+@pytest.mark.parametrize("asks", ["mask", "lengths"])
+def test_a_network_that_asks_for_the_mask_or_the_lengths_gets_them(notes, asks):
+    texts = notes["note"].to_list() + ["good"] * 10 + ["bad"] * 10
+    labels = notes["kind"].to_list() + ["nice"] * 10 + ["not"] * 10
+    encoder = TextEncoder.fit("note", texts, represented="sequence", most=6)
+    tokens = cr.input("tokens", ("m", encoder.length), "int")
+    beside = cr.input(asks, ("m", encoder.length)) if asks == "mask" else cr.input(asks, ("m",))
+    vectors = cr.Embedding(len(encoder.tokenizer), 8)(tokens)
+    network = cr.Model([tokens, beside], cr.Dense(1, "sigmoid")(cr.GRU(8)(vectors, **{asks: beside})))
+    names = [n.name for n in network.inputs]
+    run = cr.fit(network, encoder.inputs(texts, names), labels, epochs=30, optimizer=cr.Adam(0.03))
+    assert (run.decide(encoder.inputs(texts, names)) == labels).all()
+    with pytest.raises(ConfigurationError, match="a bag of tokens has no mask"):
+        replace(encoder, represented="bag").inputs(texts, names)
 
 
 def test_columns_that_are_not_there(notes):

@@ -378,7 +378,7 @@ def test_a_transformer_is_saved_traced_and_written(run, tmp_path):
     sheet = str(run.formulas())
     for line in (
         "Q4    = A3 W_Q4 + b_Q4",
-        "A4    = softmax(1/√8 · Q4 K4ᵀ where M)",
+        "A4    = softmax(1/√8 · Q4 K4ᵀ where M1)",
         "H4    = A4 V4",
         "dV4   = A4ᵀ dH4",
         "dQ4   = 1/√8 · (A4 ∘ (dH4 V4ᵀ − Σ₃ dH4 V4ᵀ ∘ A4)) K4",

@@ -12,6 +12,7 @@ X, W, A = cr.input("X", ("m", 3)), cr.parameter("W", (3, 2)), cr.input("A", ("m"
 b, w, e, s = cr.parameter("b", (2,)), cr.parameter("w", (3,)), cr.input("e", ("m",)), cr.input("s", ())
 K = cr.input("K", ("m",), dtype="int")
 images, F = cr.input("I", ("m", 4, 3, 2)), cr.parameter("F", (2, 2, 2, 2))
+S, D = cr.input("S", ("m", 4, 3)), cr.input("D", ("m", 4, 2))
 RNG = np.random.default_rng(0)
 NUMBERS = {
     "X": RNG.normal(size=(5, 3)),
@@ -24,6 +25,8 @@ NUMBERS = {
     "K": np.array([0, 1, 1, 0, 1]),
     "I": RNG.normal(size=(5, 4, 3, 2)),
     "F": RNG.normal(size=(2, 2, 2, 2)),
+    "S": RNG.normal(size=(5, 4, 3)),
+    "D": RNG.normal(size=(5, 4, 2)),
 }
 
 
@@ -57,6 +60,12 @@ def upright(array, shape):
         (cr.broadcast_to(b, A.shape) * A, None),
         (A * np.array([[1.0, 2.0]]), None),
         (A * np.array([1.0, 2.0]), None),
+        (S @ W + b, "S Wᵀ + b"),
+        (cr.einsum("mtn,kn->mtk", D, W), "D W"),
+        (cr.einsum("mtk,mtn->kn", S, D), "Dᵀ S"),
+        (cr.einsum("mtk,mtn->nk", S, D), "Sᵀ D"),
+        (cr.einsum("mtk,msk->mts", S, S), "S Sᵀ"),
+        ((X.T @ A).T @ cr.transpose(W.T), None),
         (cr.convolution(images, F) + b, "I ∗ F + b"),
         (cr.max_pool(images) * b, None),
         (cr.sum(images, axis=(0, 1, 2)), None),

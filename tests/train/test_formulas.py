@@ -292,9 +292,8 @@ def test_two_branches_with_one_layer_have_a_derivative_each():
     distance = cr.sqrt(cr.sum((layer(a) - layer(b)) ** 2, axis=1) + 1e-6).named("distance")
     sheet = cr.formulas(cr.mean(distance**3))
     assert section(sheet, "Backward") == [
-        "ddistance = 3 · distance²",
-        "dZ1 = ddistance/distance ∘ (Z1 − Z1.2)",
-        "dZ1.2 = −ddistance/distance ∘ (Z1 − Z1.2)",
+        "dZ1 = 3 · distance ∘ (Z1 − Z1.2)",
+        "dZ1.2 = −3 · distance ∘ (Z1 − Z1.2)",
         "dW1 = 1/m · (aᵀ dZ1 + bᵀ dZ1.2)",
         "db1 = 1/m · (Σ dZ1 + Σ dZ1.2)",
     ]
@@ -416,3 +415,74 @@ def test_every_optimizer_s_update_is_that_of_its_paper_in_both_notations(name, c
     (update,) = [s for s in sheet.sections if s.title.startswith("Update")]
     assert [line.text for line in update.lines] == UPDATES[name]
     assert {line.shape for line in update.lines} == {"(2, 3)" if columns else "(3, 2)"}
+
+
+@pytest.mark.parametrize("layers", [3, 14, 25])
+def test_in_a_chain_of_unnamed_residual_sums_every_derivative_is_that_of_the_sum_over_the_examples(layers):
+    x, y = cr.input("x", ("m", 4)), cr.input("y", ("m", 2))
+    h = x
+    for _ in range(layers):
+        h = h + cr.Dense(4, "tanh")(h)
+    for cost in (cr.mean((cr.Dense(2)(h) - y) ** 2), cr.mean(h**2)):
+        lines = {
+            a.strip(): b for a, b in (row.split(" = ", 1) for row in str(cr.formulas(cost)).split("\n") if " = " in row)
+        }
+        assert not [row for name, row in lines.items() if name.startswith("dZ") and "/m" in row]
+        assert all(row.startswith("1/m · ") for name, row in lines.items() if name.startswith("dW"))
+        W = next(p for p in Graph(cost).parameters if p.name == "W")
+        feeds = {
+            n: np.random.default_rng(0).normal(size=[5 if s == cr.Dim("m") else s for s in n.shape]) / 4
+            for n in Graph(cost).leaves()
+        }
+        cr.check_gradient(cost, W, feeds, entries=8)
+
+
+def test_the_chain_goes_through_named_parts_of_the_cost():
+    x, y = cr.input("x", ("m", 4)), cr.input("y", ("m", 3))
+    A = cr.Dense(3, "tanh")(x)
+    E = (A - y).named("E")
+    sheet = str(cr.formulas(cr.mean(E**2)))
+    assert "dE" not in sheet
+    assert "dZ1 = 2/3 · E ∘ (1 − A1²)" in sheet
+    L = cr.sum((A - y) ** 2, axis=-1).named("L")
+    assert "dZ1 = 2 · exp(L) ∘ (A1 − y) ∘ (1 − A1²)" in str(cr.formulas(cr.mean(cr.exp(L))))
+    h = cr.tanh(x @ cr.parameter("V", (4, 3))).named("h")  # what is learned behind it makes it part of the network
+    assert "dh" in str(cr.formulas(cr.mean((h @ cr.parameter("U", (3, 3)) - y) ** 2)))
+    assert "dL  = x u" in str(cr.formulas(cr.mean(L * (x @ cr.parameter("u", (4,))))))
+
+
+def test_what_does_nothing_is_not_written():
+    x, y = cr.input("x", ("m", 4)), cr.input("y", ("m", 3))
+    A = cr.Dense(3, "tanh")(x)
+    assert "Z2  = A1 W2 + b2" in str(cr.formulas(cr.mean(cr.Dense(2)(1.0 * A + 0) ** 2)))
+    sheet = str(cr.formulas(cr.mean(((1.0 * A).named("B") - y) ** 2)))
+    for line in ("A1  = tanh(Z1)", "B   = A1", "dZ1 = 2/3 · (A1 − y) ∘ (1 − A1²)"):
+        assert line in sheet
+    sheet = str(cr.formulas(cr.mean(cr.Capsule(3, 2)(cr.input("u", ("m", 5, 4))) ** 2)))
+    assert "C1    = 1/3 " in sheet
+    assert "C1.2  = softmax(û1 v1) " in sheet
+
+
+def test_a_network_over_time_in_columns():
+    x, y = cr.input("X", ("m", 6, 4)), cr.input("Y", ("m", 6, 2))
+    cost = cr.mean((cr.Dense(2)(cr.LSTM(3, return_sequences=True)(x)) - y) ** 2)
+    sheet = " ".join(str(cr.formulas(cost, columns=True)).split())
+    for line in (
+        "f1ₜ = σ(W_f1 Xₜ + U_f1 h1ₜ₋₁ + b_f1) (3, m)",
+        "Z2 = h1ₜ W2ᵀ + b2 (m, 6, 2)",
+        "dW2 = 1/m · Σₜ dZ2ₜ h1ₜᵀ (2, 3)",
+        "u_h1ₜ = (1/m · dZ2 W2)ₜ (3, m)",
+        "dW_f1 = Σₜ dz_f1ₜ Xₜᵀ (3, 4)",
+        "dU_f1 = Σₜ dz_f1ₜ h1ₜ₋₁ᵀ (3, 3)",
+        "db_f1 = Σₜ Σ dz_f1ₜ (3, 1)",
+    ):
+        assert line in sheet
+    assert "einsum" not in sheet
+    assert "ᵀ)ᵀ" not in sheet
+
+
+def test_attention_in_columns():
+    sheet = str(cr.formulas(cr.mean(cr.MultiHeadAttention(2)(cr.input("X", ("m", 6, 8))) ** 2), columns=True))
+    for line in ("Q1    = X W_Q1ᵀ + b_Q1", "dH1   = dZ1 W_O1 ", "dW_Q1 = 1/m · dQ1ᵀ X ", "dW_O1 = 1/m · dZ1ᵀ H1 "):
+        assert line in sheet
+    assert "ᵀ)ᵀ" not in sheet

@@ -6,6 +6,7 @@ import pytest
 import chainrule as cr
 from chainrule.data.lazy import Lazy
 from chainrule.engine.xla import epochs as engine
+from chainrule.graph.graph import Graph
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(103, 4)).astype(np.float32)
@@ -71,6 +72,32 @@ def test_only_a_few_batches_are_in_memory_at_a_time():
     examples = Counted(X)
     train(examples)
     assert examples.most == 32
+
+
+def test_validation_examples_are_read_block_by_block_too(monkeypatch):
+    monkeypatch.setattr(Graph, "rows_at_once", lambda self: 20)
+    held = Counted(X[:50])
+    lazy = train(Counted(X), validation_data=(held, Y[:50]), early_stopping=2)
+    whole = train(X, validation_data=(X[:50], Y[:50]), early_stopping=2)
+    assert held.most == 20
+    np.testing.assert_allclose(lazy.history.table, whole.history.table, rtol=2e-5)
+    np.testing.assert_allclose(lazy.parameters["W1"], whole.parameters["W1"], rtol=2e-5, atol=1e-6)
+
+
+def test_validation_examples_may_be_the_only_ones_that_are_read():
+    lazy = train(X, validation_data=(Counted(X[:50]), Y[:50]))
+    whole = train(X, validation_data=(X[:50], Y[:50]))
+    np.testing.assert_allclose(lazy.history.table, whole.history.table, rtol=2e-5)
+
+
+def test_a_bad_number_in_a_later_block_of_the_validation_is_found(monkeypatch):
+    monkeypatch.setattr(Graph, "rows_at_once", lambda self: 20)
+    spoilt = X[:50].copy()
+    spoilt[30] = 3e38
+    network = cr.Sequential(cr.Dense(4, kernel_initializer=5.0), cr.Dense(1))
+    with pytest.warns(cr.TrainingWarning, match="arose in the validation"):
+        run = cr.fit(network, Counted(X), X[:, 0], epochs=2, validation_data=(Counted(spoilt), X[:50, 0]))
+    assert run.history.diverged == 1
 
 
 def test_a_memory_map_is_not_read_whole(tmp_path):

@@ -98,6 +98,14 @@ def train(
     text: Annotated[
         str | None, typer.Option(help="A column of texts to predict it from, alone.", show_default=False)
     ] = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(help="A row without a text: error, empty (an empty text) or drop (left out).", show_default=False),
+    ] = None,
+    categories: Annotated[
+        list[str] | None,
+        typer.Option(help="A column whose numbers are codes, not amounts; may be repeated.", show_default=False),
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option(help="regression, binary or categorical; found from the column by default."),
@@ -339,7 +347,20 @@ def demo(
 
 
 ASKED = (
-    *("file", "target", "text", "task", "layers", "activation", "loss", "optimizer", "learning_rate", "epochs"),
+    *(
+        "file",
+        "target",
+        "text",
+        "missing",
+        "categories",
+        "task",
+        "layers",
+        "activation",
+        "loss",
+        "optimizer",
+        "learning_rate",
+        "epochs",
+    ),
     *("batch_size", "patience", "seed", "validation", "size", "rate", "seconds", "skip_broken"),
 )
 """The options of ``train`` that say what is trained."""
@@ -352,7 +373,8 @@ def _what_to_train_on(asked: dict[str, Any]) -> tuple[Any, ...]:
     file, size = Path(asked["file"]), asked["size"]
     of_files = {name: asked[name] for name in ("rate", "seconds")}
     of_files |= {"size": None if size is None else two_numbers(size), "skip_broken": asked["skip_broken"] or None}
-    of_tables = {name: asked[name] for name in ("target", "text", "task", "validation")}
+    of_tables = {name: asked.get(name) or None for name in ("target", "text", "missing", "categories", "task")}
+    of_tables["validation"] = asked["validation"]
     foreign = of_tables if file.is_dir() else of_files
     given = [f"--{name.replace('_', '-')}" for name, value in foreign.items() if value is not None]
     if given:
@@ -363,13 +385,20 @@ def _what_to_train_on(asked: dict[str, Any]) -> tuple[Any, ...]:
         )
     if file.is_dir():
         return fit_folder, (file,), {name: value for name, value in of_files.items() if value is not None}
-    target, text, task, validation = (of_tables[name] for name in ("target", "text", "task", "validation"))
+    target, text, validation = (of_tables[name] for name in ("target", "text", "validation"))
     if target is None:
         raise ConfigurationError(
             "a table needs the column to predict", given=str(file), hint="name it: --target COLUMN"
         )
-    options = {"text": text, "task": task, "validation_table": read_table(Path(validation)) if validation else None}
-    return fit_table, (read_table(file, texts=[text] if text else ()), target), options
+    table = read_table(file, texts=[text] if text else ())
+    options = {name: of_tables[name] for name in ("text", "missing", "task") if of_tables[name] is not None}
+    options["validation_table"] = read_table(Path(validation)) if validation else None
+    options["categories"] = [
+        part.strip()
+        for name in of_tables["categories"] or ()
+        for part in ([name] if name in table.columns else name.split(","))
+    ]
+    return fit_table, (table, target), options
 
 
 def _fit(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chainrule.data.lazy import batches as batches
     from chainrule.data.metrics import baseline as baseline
     from chainrule.data.metrics import report as report
+    from chainrule.data.metrics import rows_to_learn_from as rows_to_learn_from
     from chainrule.data.preprocessing import TableEncoder as TableEncoder
     from chainrule.data.public import load as load
     from chainrule.data.sound_files import SoundFormat as SoundFormat
@@ -72,6 +73,7 @@ _HOME = {
     "ames": "house_prices",
     "as_table": "tables",
     "baseline": "metrics",
+    "rows_to_learn_from": "metrics",
     "batches": "lazy",
     "check_writable": "writing",
     "fetch": "download",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +13,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule.data.encoders import Encoder, load_encoder
+from chainrule.data.lazy import Lazy
 from chainrule.data.metrics import probabilities
 from chainrule.data.preprocessing import Matrix, TableEncoder
 from chainrule.data.splitting import Rows, split
@@ -19,10 +21,10 @@ from chainrule.data.storage import read_json, write_json
 from chainrule.data.tables import as_table, column_of
 from chainrule.data.targets import LabelCodes, Target, TargetScaler, target_from_json
 from chainrule.data.task import Task, resolve_task
-from chainrule.errors import DataError, RunError
+from chainrule.errors import ConfigurationError, DataError, RunError
 
 Targets = NDArray[np.float32] | NDArray[np.int64]
-Inputs = NDArray[np.float32] | NDArray[np.int32]
+Inputs = NDArray[np.float32] | NDArray[np.int32] | Lazy
 
 TARGET_FILE = "target.json"
 
@@ -73,7 +75,8 @@ class Dataset:
     """Inputs; targets (m, 1) float32 standardised, or codes (m,) int64; remarks.
 
     Inputs are matrices (m, d) float32 of a table, (m, height, width, channels) of images, (m, frames, features) of
-    recordings, (m, tokens) or numbers of tokens (m, length) int32 of texts.
+    recordings, (m, tokens) or numbers of tokens (m, length) int32 of texts; where they are too many for memory they are
+    read when they are needed.
     """
 
     preprocessing: Preprocessing
@@ -115,6 +118,7 @@ def prepare(
     seed: int = 0,
     validation_table: Any = None,
     centre: bool = True,
+    categories: Sequence[str] = (),
 ) -> Dataset:
     """Split a table, learn the preprocessing from its training rows, and apply it to all parts.
 
@@ -127,6 +131,7 @@ def prepare(
         seed: the same seed gives the same split.
         validation_table: rows to validate on, with the same columns.
         centre: numbers to predict get the mean 0; False keeps their sign, as counts need it.
+        categories: columns of numbers that count nothing, such as codes of districts.
 
     Raises:
         DataError: see :func:`infer_task`, :func:`split` and :class:`TableEncoder`.
@@ -150,7 +155,13 @@ def prepare(
     train, valid, tested = rows[parts.train], rows[parts.validation], rows[parts.test]
     codec = labels or TargetScaler.fit(column, train, centre)
     inputs = whole.drop(target)
-    encoder = TableEncoder().fit(inputs, train)
+    if target in categories:
+        raise ConfigurationError(
+            "the column to predict is no category to predict from",
+            given=f"'{target}'",
+            hint="numbers to predict as classes: task='categorical'",
+        )
+    encoder = TableEncoder().fit(inputs, train, categories)
     remarks: list[str] = []
     x = encoder.transform(inputs, remarks)
     notes += [*parts.notes, *encoder.notes]

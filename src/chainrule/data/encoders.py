@@ -6,6 +6,7 @@ file ``preprocessing.json`` holds names and numbers alone.
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from chainrule.data.examples import Examples
 from chainrule.data.folders import files_of
 from chainrule.data.image_files import ImageFormat, Images, images
-from chainrule.data.lazy import Lazy
+from chainrule.data.lazy import Encoded, Lazy
 from chainrule.data.preprocessing import DESCRIPTION
 from chainrule.data.sound_files import SoundFormat, Sounds, sounds
 from chainrule.data.storage import read_json, write_json
@@ -28,10 +29,17 @@ from chainrule.data.tables import as_table, column_of
 from chainrule.data.text_files import ENDINGS, texts_of
 from chainrule.data.text_files import texts as read_texts
 from chainrule.data.tokens import PADDING, Tokenizer, rows_of_tokens, tokenizer, tokenizer_from_json
-from chainrule.errors import ChainruleError, RunError
+from chainrule.errors import ChainruleError, ConfigurationError, RunError
 
 Array = NDArray[Any]
+MOST_IN_MEMORY = 1 << 27
+"""So many numbers of examples are kept in memory, 512 MB; to read more of them anew in every epoch takes longer."""
 Represented = Literal["bag", "sequence"]
+
+
+def fits_in_memory(shape: Sequence[int]) -> bool:
+    """Whether examples of this shape are read once and kept."""
+    return math.prod(shape) <= MOST_IN_MEMORY
 
 
 class Encoder(ABC):
@@ -51,12 +59,12 @@ class Encoder(ABC):
         """The name of every number of an example, in the order of a flattened row."""
 
     @abstractmethod
-    def transform(self, source: Any, remarks: list[str] | None = None) -> Array:
+    def transform(self, source: Any, remarks: list[str] | None = None) -> Array | Lazy:
         """The array of a source like the one trained on; `remarks` receives what was changed on the way."""
 
     @abstractmethod
-    def of(self, items: Any) -> Array:
-        """The array of examples that have been read already."""
+    def of(self, items: Any) -> Array | Lazy:
+        """The array of examples; what is too large for memory is read when it is needed."""
 
     def keys(self, source: Any) -> pl.DataFrame | None:
         """What tells the rows of a source apart, such as the names of files; None where the source does itself."""
@@ -114,15 +122,21 @@ class _Standardising(Encoder):
         # A mean of zero: silence, and what is padded with it, stays zero in a wave.
         return cls(items.format, mean * (not waves), np.where(spread > 1e-6, spread, 1.0), notes)
 
-    def of(self, items: Any) -> Array:
-        """Examples read and standardised, float32 (m, ...)."""
-        return ((np.asarray(items) - self.mean) / self.scale).astype(np.float32)
+    def of(self, items: Any) -> Array | Lazy:
+        """Examples standardised, float32 (m, ...); read now, or when they are needed if there are too many."""
+        return np.asarray(self._standard(items)) if fits_in_memory(items.shape) else self._standard(items)
+
+    def _standard(self, items: Any) -> Lazy:
+        def standard(item: Array) -> Array:
+            return ((item - self.mean) / self.scale).astype(np.float32)
+
+        return Encoded(items, standard, tuple(items.shape))
 
     def keys(self, source: Any) -> pl.DataFrame | None:
         """The names of the files."""
         return pl.DataFrame({"file": [str(f) for f in self._read(source).items.files]})
 
-    def transform(self, source: Any, remarks: list[str] | None = None) -> Array:
+    def transform(self, source: Any, remarks: list[str] | None = None) -> Array | Lazy:
         """The array of a folder, a file or files, brought to the format trained on; float32 (m, ...)."""
         if isinstance(source, Lazy):
             return self.of(source)
@@ -237,8 +251,35 @@ class TextEncoder(Encoder):
             return None
         return pl.DataFrame({"file": [str(f) for f in files_of(source, ENDINGS, "texts")[0]]})
 
-    def transform(self, source: Any, remarks: list[str] | None = None) -> Array:
+    def transform(self, source: Any, remarks: list[str] | None = None) -> Array | Lazy:
         """The array of a table with the column; of a folder of text files; or of a sequence of texts."""
+        return self.of(self._texts(source, remarks))
+
+    def inputs(self, source: Any, names: Sequence[str], remarks: list[str] | None = None) -> dict[str, Array]:
+        """For each input of a network, by its name, the array of a source; of texts as sequences.
+
+        Args:
+            source: as :meth:`transform` takes it.
+            names: of the inputs: ``"mask"`` gets where there is a token, 0 or 1 (m, T), ``"lengths"`` the number of
+                tokens (m,), any other name the tokens' numbers (m, T).
+            remarks: receives what was changed on the way.
+
+        >>> encoder = TextEncoder.fit("note", ["a b b", "c"], represented="sequence")
+        >>> found = encoder.inputs(["b", "c a"], ["tokens", "mask", "lengths"])
+        >>> found["tokens"].tolist(), found["mask"].tolist(), found["lengths"].tolist()
+        ([[3, 0, 0], [4, 2, 0]], [[1, 0, 0], [1, 1, 0]], [1, 2])
+        """
+        if self.represented != "sequence":
+            raise ConfigurationError(
+                "a bag of tokens has no mask: it has no order",
+                given=f"represented='{self.represented}'",
+                hint="represented='sequence'",
+            )
+        numbers, there = self._rows(self._texts(source, remarks))
+        beside = {"mask": there.astype(np.int32), "lengths": there.sum(axis=1)}
+        return {name: beside.get(name, numbers) for name in names}
+
+    def _texts(self, source: Any, remarks: list[str] | None) -> list[str]:
         if isinstance(source, (list, np.ndarray)):
             found = list(source)
         elif isinstance(source, (str, os.PathLike)):
@@ -249,16 +290,22 @@ class TextEncoder(Encoder):
             over = sum(len(self.tokenizer.encode(text)) > self.length for text in found)
             if over:
                 remarks.append(f"cut {over:,} of {len(found):,} texts off after {self.length:,} tokens")
-        return self.of(found)
+        return found
 
-    def of(self, items: Sequence[str]) -> Array:
-        numbers = [self.tokenizer.encode(text) for text in items]
+    def _rows(self, texts: Sequence[str]) -> tuple[Array, Array]:
+        return rows_of_tokens([self.tokenizer.encode(text) for text in texts], self.length, self.longer)
+
+    def of(self, items: Sequence[str]) -> Array | Lazy:
+        """Rows of tokens, or their bags; each bag when it is needed if there are too many."""
         if self.represented == "sequence":
-            return rows_of_tokens(numbers, self.length, self.longer)[0]
-        bag = np.zeros((len(numbers), len(self.tokenizer)), np.float32)
-        for row, tokens in zip(bag, numbers, strict=True):
-            np.add.at(row, tokens, 1)
-        return np.log1p(bag[:, PADDING + 2 :])
+            return self._rows(items)[0]
+        bags = Encoded(items, self._bag, (len(items), len(self.features)))
+        return np.asarray(bags) if fits_in_memory(bags.shape) else bags
+
+    def _bag(self, text: str) -> Array:
+        """log(1 + count) of every token."""
+        counts = np.bincount(np.array(self.tokenizer.encode(text), np.int64), minlength=len(self.tokenizer))
+        return np.log1p(counts[PADDING + 2 :].astype(np.float32))
 
     def to_json(self) -> dict[str, Any]:
         settings = {k: getattr(self, k) for k in ("column", "represented", "length", "longer", "missing")}

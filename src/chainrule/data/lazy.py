@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -96,6 +96,28 @@ class Chosen(Lazy):
     def read(self, row: int) -> Array:
         """One example."""
         return np.asarray(self.whole[int(self.rows[row])], dtype=self.dtype)
+
+
+class Encoded(Lazy):
+    """What a function makes of each of some items, made when it is asked for.
+
+    Args:
+        items: m of whatever the function takes.
+        encode: from an item to an array of the shape of an example.
+        shape: (m, ...), of all of them.
+    """
+
+    def __init__(self, items: Any, encode: Callable[[Any], Array], shape: tuple[int, ...]) -> None:
+        self.items, self.encode, self._shape = items, encode, shape
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(m, ...)."""
+        return self._shape
+
+    def read(self, row: int) -> Array:
+        """One example."""
+        return self.encode(self.items[row])
 
 
 def is_lazy(value: Any) -> bool:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule.data.lazy import is_lazy
 from chainrule.errors import ShapeError
 
 Array = NDArray[np.float64]
+MOST_NUMBERS = 1 << 25
+"""Of examples that are read when they are needed the linear model holds so many numbers at once: 256 MB."""
 
 
 def report(task: str, y_true: ArrayLike, predicted: ArrayLike, classes: Sequence[Any] = ()) -> dict[str, float]:
@@ -58,10 +62,11 @@ def probabilities(outputs: ArrayLike, classes: int | None = None) -> Array:
     return np.asarray(p / np.where(total > 0, total, 1.0))
 
 
-def baseline(
-    task: str, x: ArrayLike, y: ArrayLike, *others: ArrayLike, classes: int | None = None
-) -> tuple[Array, ...]:
+def baseline(task: str, x: Any, y: ArrayLike, *others: Any, classes: int | None = None) -> tuple[Array, ...]:
     """Predictions of the plain linear model, fitted on rows `x` (m, d) and `y`, for each matrix in `others`.
+
+    Examples may have any shape (m, ...). Of those that are read when they are needed, the model learns from as many as
+    fit into memory (:func:`rows_to_learn_from`), and is asked block by block.
 
     Regression: least squares (with a ridge of 1e-3, which makes it unique where one-hot columns depend on
     each other); `y` is (m,) or (m, 1), predictions are (n, 1). Classes: logistic regression with
@@ -71,12 +76,31 @@ def baseline(
     >>> baseline("regression", x, [[1.0], [3.0], [5.0]], [[3.0]])[0].round(2).tolist()
     [[7.0]]
     """
-    rows = np.asarray(x, dtype=np.float64)
-    wanted = [np.asarray(other, dtype=np.float64) for other in others]
+    some = rows_to_learn_from(x)
+    rows, y = _as_rows(x if some is None else x[some]), _flat(y if some is None else np.asarray(y)[some], "y")
     if task == "regression":
-        return _ridge(rows, _flat(y, "y"), wanted)
-    codes = _flat(y, "y").astype(np.int64)
-    return _logistic(rows, codes, wanted, classes or int(codes.max()) + 1)
+        predict = _ridge(rows, y)
+    else:
+        codes = y.astype(np.int64)
+        predict = _logistic(rows, codes, classes or int(codes.max()) + 1)
+    return tuple(np.concatenate([predict(block) for block in _blocks(other)]) for other in others)
+
+
+def rows_to_learn_from(x: Any) -> NDArray[np.int64] | None:
+    """The rows, drawn at random, that the linear model learns from; None for all of them."""
+    most = MOST_NUMBERS // max(1, math.prod(x.shape[1:])) if is_lazy(x) else len(x)
+    return None if most >= len(x) else np.sort(np.random.default_rng(0).permutation(len(x))[: max(most, 1)])
+
+
+def _as_rows(x: Any) -> Array:
+    array = np.asarray(x, dtype=np.float64)
+    return array if array.ndim == 2 else array.reshape(len(array), -1)
+
+
+def _blocks(x: Any) -> Iterator[Array]:
+    """Examples as rows, at once or block by block."""
+    size = max(1, MOST_NUMBERS // max(1, math.prod(x.shape[1:]))) if is_lazy(x) else max(len(x), 1)
+    return (_as_rows(x[first : first + size]) for first in range(0, max(len(x), 1), size))
 
 
 def _regression(y: Array, y_hat: Array) -> dict[str, float]:
@@ -120,32 +144,33 @@ def _classification(codes: NDArray[np.int64], p: Array) -> dict[str, float]:
     return {name: float(value) for name, value in result.items()}
 
 
-def _ridge(x: Array, y: Array, others: list[Array]) -> tuple[Array, ...]:
+def _ridge(x: Array, y: Array) -> Callable[[Array], Array]:
     from scipy.linalg import LinAlgWarning
     from sklearn.linear_model import Ridge
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LinAlgWarning)  # columns that depend on each other: the ridge decides
         model = Ridge(alpha=1e-3).fit(x, y)
-    return tuple(np.asarray(model.predict(other)).reshape(-1, 1) for other in others)
+    return lambda other: np.asarray(model.predict(other)).reshape(-1, 1)
 
 
-def _logistic(x: Array, codes: NDArray[np.int64], others: list[Array], classes: int) -> tuple[Array, ...]:
+def _logistic(x: Array, codes: NDArray[np.int64], classes: int) -> Callable[[Array], Array]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     seen = np.unique(codes)
     if len(seen) == 1:
-        return tuple(np.tile(np.eye(classes)[seen], (len(other), 1)) for other in others)
+        return lambda other: np.tile(np.eye(classes)[seen], (len(other), 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a nearly converged baseline is a baseline
         model = LogisticRegression(max_iter=1000).fit(x, codes)
-    results = []
-    for other in others:
+
+    def predict(other: Array) -> Array:
         p = np.zeros((len(other), classes))
         p[:, seen] = model.predict_proba(other)
-        results.append(p)
-    return tuple(results)
+        return p
+
+    return predict
 
 
 def _flat(values: ArrayLike, name: str) -> Array:

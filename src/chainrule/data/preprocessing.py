@@ -6,7 +6,7 @@
 | truth values | 0 or 1, missing ones the more frequent |
 | dates | year, month, weekday, day of the year, hour: each treated as a number; constant ones left out |
 | categories | one column of 0 and 1 for each frequent value, one for all others together |
-| zip codes | the same: whole numbers in a column of that name are categories |
+| zip codes | the same: whole numbers in a column of that name are categories; and any column that is named as such |
 
 A number, truth value or date that is missing somewhere in the training rows also gets a column ``... is
 missing`` of 0 and 1; for a category, missing is a value like others. Left out, each with a note: columns that
@@ -19,6 +19,7 @@ import math
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from chainrule.data import kinds
 from chainrule.data.columns import place
 from chainrule.data.splitting import Rows
 from chainrule.data.storage import read_json, read_parts, write_json, write_parts
-from chainrule.data.tables import check_finite, quoted
+from chainrule.data.tables import check_finite, column_of, quoted
 from chainrule.errors import DataError, RunError, near
 
 Matrix = NDArray[np.float32]
@@ -88,19 +89,22 @@ class TableEncoder:
     notes: list[str] = field(default_factory=list)
     parts: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    def fit(self, table: pl.DataFrame, rows: Rows | None = None) -> TableEncoder:
+    def fit(self, table: pl.DataFrame, rows: Rows | None = None, categories: Sequence[str] = ()) -> TableEncoder:
         """Learn from the training rows of a table without the target; returns self.
 
         Args:
             table: m rows; all of them tell the kind of a column (numbers, dates ...).
             rows: those to learn everything else from, shape (k,); None means all.
+            categories: columns whose values are names, whatever they look like: numbers that count nothing.
 
         Raises:
-            DataError: infinities (column and row are named); no column that can be used.
+            DataError: no such column; infinities (column and row are named); no column that can be used.
         """
         self.notes = []
         training = table if rows is None else table[rows]
-        self.columns = self._choose(table, training)
+        for name in categories:
+            column_of(table, name, "category")
+        self.columns = self._choose(table, training, set(categories))
         if not self.columns:
             raise DataError(
                 "no column is left to learn from",
@@ -173,17 +177,20 @@ class TableEncoder:
 
     # fitting, step by step
 
-    def _choose(self, table: pl.DataFrame, training: pl.DataFrame) -> tuple[Column, ...]:
+    def _choose(self, table: pl.DataFrame, training: pl.DataFrame, categories: set[str]) -> tuple[Column, ...]:
         chosen = []
         for column in table.get_columns():
             check_finite(column)
-            reason = _useless(training[column.name])
+            named = column.name in categories and kinds.kind_of(column) is not None
+            reason = _useless(training[column.name].cast(pl.String) if named else training[column.name])
             if reason:
                 self.notes.append(f"left out '{column.name}': {reason}")
                 continue
             kind = kinds.kind_of(column)
             if kind is None:
                 self.notes.append(f"left out '{column.name}': its type {column.dtype} is none that a network reads")
+            elif named:
+                chosen.append(Column(column.name, "category"))
             elif kind == "date":
                 chosen.append(self._date_column(column, training[column.name]))
             elif _is_code(training[column.name]):

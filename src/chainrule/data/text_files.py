@@ -76,6 +76,6 @@ def texts_of(column: pl.Series, missing: Literal["error", "empty"] = "error") ->
             f"the column '{column.name}' holds no text in {place(int(gaps[0]))}",
             given=f"{len(gaps):,} missing {'cell' if len(gaps) == 1 else 'cells'} in {len(column):,} rows",
             expected="a text in every row",
-            hint="leave those rows out, or let them count as empty texts: missing='empty'",
+            hint="leave those rows out: missing='drop' (--missing drop); or let them be empty texts: missing='empty'",
         )
     return column.cast(pl.String).fill_null("").to_list()

@@ -1,6 +1,6 @@
 """A folder of images, recordings or texts by class, or a column of texts -> what a training needs.
 
-The examples are read into memory here, as training keeps them on the device.
+Examples are read into memory here, or, where they are too many for that, when training needs them.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def prepare_text(
     represented: Represented = "bag",
     most: int | None = 5_000,
     length: int | None = None,
-    missing: Literal["error", "empty"] = "error",
+    missing: Literal["error", "empty", "drop"] = "error",
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
@@ -104,7 +104,8 @@ def prepare_text(
         represented: ``"bag"`` or ``"sequence"``.
         most: so many different tokens, the most frequent.
         length: of a sequence; by default that of the longest training text.
-        missing: a row without a text is an ``"error"``, or its text ``"empty"``.
+        missing: a row without a text is an ``"error"``, its text ``"empty"``, or the row is left out of the training:
+            ``"drop"``; to predict, every row needs its text then.
         validation, test, seed, centre: as in :func:`prepare`.
 
     Errors: as of :func:`prepare`; a column without texts, or with missing ones.
@@ -121,14 +122,25 @@ def prepare_text(
         raise ConfigurationError("text and target are one column", given=f"'{text}'", expected="two columns")
     found = resolve_task(column, task)
     rows, notes = labelled_rows(column)
-    texts = np.array(text_files.texts_of(inputs, missing), dtype=object)
+    if missing not in ("error", "empty", "drop"):
+        raise ConfigurationError(
+            "rows without a text are an error, empty texts, or dropped",
+            given=repr(missing),
+            expected="'error', 'empty' or 'drop'",
+        )
+    kept = rows if missing != "drop" else rows[inputs.is_not_null().to_numpy()[rows]]
+    if len(kept) < len(rows):
+        notes.append(f"left out {len(rows) - len(kept):,} of {len(rows):,} rows: their text '{text}' is missing")
+    rows = kept
+    texts = np.array(text_files.texts_of(inputs, "error" if missing == "error" else "empty"), dtype=object)
     labels = None if found == "regression" else LabelCodes.fit(column)
     stratify = None if labels is None else labels.encode(column, rows)
     parts = split(len(rows), validation, test, seed, stratify=stratify)
     places = [rows[part] for part in (parts.train, parts.validation, parts.test)]
     codec: Target = labels or TargetScaler.fit(column, places[0], centre)
+    later: Literal["error", "empty"] = "empty" if missing == "empty" else "error"
     encoder = TextEncoder.fit(
-        text, list(texts[places[0]]), tokens, represented, most=most, length=length, missing=missing
+        text, list(texts[places[0]]), tokens, represented, most=most, length=length, missing=later
     )
     unused = [name for name in whole.columns if name not in (text, target)]
     if unused:

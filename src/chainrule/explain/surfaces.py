@@ -20,6 +20,7 @@ from chainrule.graph.dim import definite, resolve, show
 from chainrule.graph.node import Node, ancestors
 from chainrule.ops import input as input_
 from chainrule.train import Run
+from chainrule.train.labels import counted_steps, padding_aside
 from chainrule.train.readings import READINGS
 from chainrule.train.run import inputs_of
 
@@ -240,6 +241,7 @@ class _Heights:
         arrays = inputs_of(step.model, X)
         self.feeds: dict[Node, Any] = dict(zip(step.model.inputs, arrays, strict=True))
         if step.labels is not None:
+            Y = padding_aside(Y, counted_steps(step.model, arrays))
             codes = self.feeds[step.labels] = run.labels.encode(Y, step.model.output)
             if len(codes) != len(arrays[0]):
                 raise ShapeError(
@@ -248,7 +250,8 @@ class _Heights:
                     expected="a label for every example",
                 )
         if step.weights is not None:
-            self.feeds[step.weights] = np.ones(len(arrays[0]))
+            labels = arrays[0] if step.labels is None else self.feeds[step.labels]
+            self.feeds[step.weights] = np.ones(labels.shape[: step.weights.ndim])
 
     def plane(self, directions: Sequence[Direction], α: Array, β: Array) -> Array:
         """J at W + α U + β V, for each pair of α and β."""

@@ -30,6 +30,7 @@ from chainrule.notation import Names, Picture, Symbol, repeats, svg, unique_name
 from chainrule.ops import input as input_
 from chainrule.rewrite import rewrite, unrolled
 from chainrule.train import Run
+from chainrule.train.labels import counted_steps, padding_aside
 from chainrule.train.readings import READINGS
 from chainrule.train.run import inputs_of
 from chainrule.train.step import StepGraph
@@ -166,9 +167,11 @@ def trace_run(
     feeds: dict[Node, Any] = dict(zip(inputs, inputs_of(run.model, X), strict=True)) | run.values
     rows = len(feeds[inputs[0]])
     if step.labels is not None:
-        feeds[step.labels] = run.labels.encode(Y, run.model.output)
+        counted = counted_steps(run.model, [feeds[n] for n in inputs])
+        feeds[step.labels] = run.labels.encode(padding_aside(Y, counted), run.model.output)
     if step.weights is not None:
-        feeds[step.weights] = np.ones(rows)
+        labels = np.zeros(rows) if step.labels is None else feeds[step.labels]
+        feeds[step.weights] = np.ones(labels.shape[: step.weights.ndim])
     leaves = [n for n in (*inputs, *step.parameters) if is_float(n.dtype)]
     dtype, seed = run.settings.get("dtype"), run.settings.get("seed", 0)
     return trace(step.written_cost, feeds, wrt=leaves, as_written=as_written, unroll=unroll, dtype=dtype, seed=seed)

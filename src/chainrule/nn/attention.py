@@ -112,7 +112,9 @@ def _counted(mask: Node | None, causal: bool, queries: Size, keys: Size) -> Node
     if causal:
         earlier = less_equal(arange(keys, "s"), reshape(arange(queries, "t"), (queries, 1)))
         mask = earlier if mask is None else logical_and(mask, earlier)
-    return mask.named("M") if mask is not None and mask.inputs else mask
+    if mask is None or not mask.inputs or (mask.op.name == "reshape" and mask.inputs[0].name):
+        return mask
+    return mask.named("M")
 
 
 def _weights(scores: Node, mask: Node | None) -> Node:

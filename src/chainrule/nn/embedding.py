@@ -69,7 +69,7 @@ class Embedding(Layer):
     def __call__(self, x: Any) -> Node:
         """W[X], with a note of what is padding."""
         a = super().__call__(x)
-        return with_mask(a, not_equal(x, 0)) if self.mask_zero else a
+        return with_mask(a, not_equal(x, 0).named("M", self.scope)) if self.mask_zero else a
 
     def __repr__(self) -> str:
         return f"Embedding({self.input_dim}, {self.output_dim})"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
-from chainrule.graph.node import Node
+from chainrule.errors import ConfigurationError
+from chainrule.graph.node import Node, describe, inside
 from chainrule.nn.convolution import check_axes
 from chainrule.nn.layer import Layer
-from chainrule.ops import average_pool, max_pool, mean, upsample
+from chainrule.nn.masking import counted
+from chainrule.ops import average_pool, cast, max_pool, maximum, mean, reshape, upsample, where
 from chainrule.ops import max as max_
+from chainrule.ops import sum as sum_
 from chainrule.ops.windows import by, per_axis
 
 
@@ -114,6 +118,10 @@ class GlobalPooling(Layer):
     Args:
         keepdims: whether the axes that are pooled stay, with size 1.
         name: the layer's name; by default layers are numbered.
+
+    Called as ``layer(x, mask=None)``, of sequences also ``layer(x, lengths=…)``: only the places where the mask is not
+    0, or the first so many steps, are pooled. Where neither is given, padding that an embedding has noted is left out
+    (:func:`mask_of`). Of nothing but padding P is 0.
     """
 
     axes: int
@@ -122,34 +130,57 @@ class GlobalPooling(Layer):
         super().__init__(name)
         self.keepdims = bool(keepdims)
 
-    def pooled(self, x: Node, axes: tuple[int, ...]) -> Node:
-        """What is kept of every channel."""
+    def pooled(self, x: Node, axes: tuple[int, ...], there: Node | None) -> Node:
+        """What is kept of every channel, of the places ``there`` (m, …, 1) or of all."""
         raise NotImplementedError
 
-    def apply(self, x: Node) -> Node:
+    def __call__(self, x: Any, mask: Any = None, *, lengths: Any = None) -> Node:
         """The pooled numbers."""
+        x = self.ready(x)
         check_axes(self, x, self.axes)
-        return self.pooled(x, tuple(range(1, self.axes + 1))).named("P", self.scope)
+        if lengths is not None and self.axes > 1:
+            raise ConfigurationError(
+                "lengths are of sequences", given=describe(x), hint="give a mask instead: mask=(m, height, width)"
+            )
+        there = counted(x, mask, lengths)
+        with inside(self.scope):
+            if there is not None:
+                there = reshape(there, (*there.shape, 1))
+            return self.pooled(x, tuple(range(1, self.axes + 1)), there).named("P", self.scope)
 
 
 class GlobalMaxPool(GlobalPooling):
     """P = the largest number of every channel. Abstract."""
 
-    def pooled(self, x: Node, axes: tuple[int, ...]) -> Node:
+    def pooled(self, x: Node, axes: tuple[int, ...], there: Node | None) -> Node:
         """The largest numbers."""
-        return max_(x, axes, keepdims=self.keepdims)
+        if there is None:
+            return max_(x, axes, keepdims=self.keepdims)
+        some = sum_(cast(there, "float"), axes, keepdims=self.keepdims) > 0
+        return where(some, max_(where(there, x, -inf), axes, keepdims=self.keepdims), 0.0)
 
 
 class GlobalAveragePool(GlobalPooling):
     """P = the mean of every channel. Abstract."""
 
-    def pooled(self, x: Node, axes: tuple[int, ...]) -> Node:
+    def pooled(self, x: Node, axes: tuple[int, ...], there: Node | None) -> Node:
         """The means."""
-        return mean(x, axes, keepdims=self.keepdims)
+        if there is None:
+            return mean(x, axes, keepdims=self.keepdims)
+        one_each = cast(there, "float")
+        number = maximum(sum_(one_each, axes, keepdims=self.keepdims), 1.0)
+        return sum_(one_each * x, axes, keepdims=self.keepdims) / number
 
 
 class GlobalMaxPool1D(GlobalMaxPool):
-    """P = the largest number of every channel of a sequence: (m, length, c) becomes (m, c)."""
+    """P = the largest number of every channel of a sequence: (m, length, c) becomes (m, c).
+
+    Differs from Keras, which lets padding take part.
+
+    >>> import chainrule as cr
+    >>> cr.evaluate(cr.GlobalMaxPool1D()([[[-3.0], [-1.0], [0.0]]], lengths=[2]))
+    array([[-1.]])
+    """
 
     axes = 1
 
@@ -161,7 +192,12 @@ class GlobalMaxPool2D(GlobalMaxPool):
 
 
 class GlobalAveragePool1D(GlobalAveragePool):
-    """P = the mean of every channel of a sequence: (m, length, c) becomes (m, c)."""
+    """P = the mean of every channel of a sequence: (m, length, c) becomes (m, c).
+
+    >>> import chainrule as cr
+    >>> cr.evaluate(cr.GlobalAveragePool1D()([[[1.0], [3.0], [0.0]]], mask=[[1, 1, 0]]))
+    array([[2.]])
+    """
 
     axes = 1
 

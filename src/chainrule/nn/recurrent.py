@@ -18,18 +18,15 @@ from chainrule.nn.activations import activation as activation_by_name
 from chainrule.nn.activations import activation_name
 from chainrule.nn.initializers import initializer
 from chainrule.nn.layer import Layer, positive
-from chainrule.nn.masking import mask_of, with_mask_of
+from chainrule.nn.masking import counted, numbered, with_mask_of
 from chainrule.ops import (
     broadcast_to,
     concatenate,
     constant,
-    cumsum,
     equal,
     flip,
     floor,
-    less_equal,
     loop,
-    not_equal,
     stop_gradient,
     transpose,
     where,
@@ -156,11 +153,10 @@ class Recurrent(Layer):
     ) -> tuple[Node, tuple[Node, ...]]:
         """The output, at the times of x where it is of all times, and the last state."""
         m, times = x.shape[:2]
-        if mask is None and lengths is None:
-            mask = mask_of(x)
+        there = counted(x, mask, lengths)
         sequences = {"x": transpose(x, (1, 0, 2))}
-        if mask is not None or lengths is not None:
-            sequences["mask"] = _mask(mask, lengths, m, times)
+        if there is not None:
+            sequences["mask"] = transpose(there)
         if self.truncate is not None:
             sequences["cut"] = _cuts(times, self.truncate, backwards)
 
@@ -201,31 +197,9 @@ class Recurrent(Layer):
         return f"{type(self).__name__}({', '.join(settings)})"
 
 
-def _mask(mask: Any, lengths: Any, m: Size, times: Size) -> Node:
-    """(T, m), true where a time counts."""
-    if mask is not None and lengths is not None:
-        raise ConfigurationError("a mask, or lengths", given="both")
-    given = lift(mask if lengths is None else lengths)
-    wanted = (m, times) if lengths is None else (m,)
-    if given.shape != wanted:
-        raise ShapeError(
-            "the mask does not fit the sequences" if lengths is None else "there is one length for each sequence",
-            given=show(given.shape),
-            expected=show(wanted),
-        )
-    if lengths is not None:
-        return less_equal(_count(times).reshape((times, 1)), given.reshape((1, m)))
-    return transpose(given if given.dtype == "bool" else not_equal(given, 0))
-
-
-def _count(times: Size) -> Node:
-    """1, 2, … T."""
-    return cumsum(broadcast_to(constant(1.0), (times,)))
-
-
 def _cuts(times: Size, every: int, backwards: bool) -> Node:
     """(T,), true at the times before which the gradient is stopped: the first of each stretch of so many."""
-    count = flip(_count(times)) - 1 if backwards else _count(times) - 1
+    count = flip(numbered(times)) - 1 if backwards else numbered(times) - 1
     return equal(count - every * floor(count / every), 0.0)
 
 

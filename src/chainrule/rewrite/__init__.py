@@ -2,7 +2,10 @@
 
 # The order of these imports is the order in which rules are tried.
 from chainrule.rewrite import stabilise  # isort: skip
-from chainrule.rewrite import simplify  # isort: skip
+from chainrule.rewrite import arithmetic  # isort: skip
+from chainrule.rewrite import scalars  # isort: skip
+from chainrule.rewrite import shapes  # isort: skip
+from chainrule.rewrite import choices  # isort: skip
 from chainrule.rewrite import collect  # isort: skip
 from chainrule.rewrite.hoist import fast
 from chainrule.rewrite.phases import Phase, in_phase
@@ -16,11 +19,14 @@ __all__ = [
     "Rewriting",
     "Rule",
     "Step",
+    "arithmetic",
+    "choices",
     "collect",
     "fast",
     "in_phase",
     "rewrite",
-    "simplify",
+    "scalars",
+    "shapes",
     "stabilise",
     "unrolled",
 ]

@@ -53,6 +53,10 @@ def _terms(node: Node, depth: int, memo: dict[Node, list[Term]], sigmoids: dict[
         sign = 1 if op == "add" else -1
         right = [Term(sign * t.coefficient, t.factors) for t in _terms(inputs[1], depth + 1, memo, sigmoids)]
         out = _combined(_terms(inputs[0], depth + 1, memo, sigmoids) + right)
+        if len(out) > MOST_TERMS or any(_is_long(i, memo) for i in inputs):
+            halves = [_whole(i, depth + 1, memo, sigmoids) for i in inputs]
+            halves[1] = Term(sign * halves[1].coefficient, halves[1].factors)
+            out = atom if depth else _combined(halves)  # of a long sum only what stands before its halves
     elif op == "multiply":
         out = (
             _product(_terms(inputs[0], depth + 1, memo, sigmoids), _terms(inputs[1], depth + 1, memo, sigmoids)) or atom
@@ -86,6 +90,19 @@ def _terms(node: Node, depth: int, memo: dict[Node, list[Term]], sigmoids: dict[
     if depth:
         memo[node] = out
     return out
+
+
+def _is_long(node: Node, memo: dict[Node, list[Term]]) -> bool:
+    """Whether it is a sum that is too long to be read, and so stands for itself."""
+    sum_ = node.op.name in ("add", "subtract") and node.name is None
+    return sum_ and memo.get(node) == [Term(1.0, ((node, 1),))]
+
+
+def _whole(node: Node, depth: int, memo: dict[Node, list[Term]], sigmoids: dict[object, Node]) -> Term:
+    """The node as one term: a number in front, and the rest as it stands."""
+    front, rest = (node.inputs if node.op.name == "multiply" else (None, node)) if node.name is None else (None, node)
+    before = _terms(front, depth, memo, sigmoids) if front is not None and front.shape == () else []
+    return before[0].times(Term(1.0, ((rest, 1),))) if len(before) == 1 else Term(1.0, ((node, 1),))
 
 
 _sizes: dict[str, Node] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chainrule.graph.node import Node
+from chainrule.ops import broadcast_to, cast, constant
 from chainrule.ops import input as input_
 
 
@@ -59,3 +60,18 @@ def one_plus(node: Node) -> Node | None:
 def variable(name: str, shape: tuple[int, ...] = (2, 3)) -> Node:
     """An input for a rule's example."""
     return input_(name, shape)
+
+
+def x() -> Node:
+    """An operand of the rules' examples."""
+    return variable("x")
+
+
+def zero(node: Node) -> Node:
+    """Zeros in the node's shape."""
+    return broadcast_to(cast(constant(0.0), node.dtype), node.shape)
+
+
+def s() -> Node:
+    """A single number of the examples."""
+    return variable("s", ())

@@ -20,7 +20,7 @@ def facts_of(arrays: Sequence[Array], labels: Array | None, loss: str, held_out:
 
     Args:
         arrays: the inputs.
-        labels: as numbers, or None.
+        labels: as numbers, or None. Where every step of an example has one, those of all steps in a row.
         loss: by name.
         held_out: the labels of the validation examples, where there are any.
 
@@ -56,7 +56,10 @@ def _facts_of_labels(table: Array, labels: Array | None, loss: str, held_out: Ar
     if labels is None:
         return {"alone": [], "counts": [], "baseline": None}
     codes = _codes(labels)
-    told = _explained(table, codes) if codes is not None else _correlation(table, labels)
+    if len(labels) != len(table):  # a label for each step: no column of an example tells it alone
+        told = np.zeros(table.shape[1])
+    else:
+        told = _explained(table, codes) if codes is not None else _correlation(table, labels)
     best = [int(k) for k in np.argsort(-told)[:2]]
     counts = np.bincount(codes).tolist() if codes is not None else []
     numbers = labels.astype(np.float64)

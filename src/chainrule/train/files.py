@@ -26,7 +26,8 @@ from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.serialize import from_data, to_data
-from chainrule.nn import LOSSES, Loss, Model
+from chainrule.nn import LOSSES, Loss, Model, mask_of
+from chainrule.nn.masking import with_mask
 from chainrule.nn.metrics import METRICS, Metric
 from chainrule.optimize import OPTIMIZERS, Optimizer, Schedule, schedules
 from chainrule.train.checkpoint_files import CHECKPOINTS, belongs_to, recover
@@ -179,13 +180,16 @@ def describe_steps(steps: Sequence[StepGraph]) -> dict[str, Any]:
     """The training step, or those that take turns, as plain data."""
     step = steps[0]
     labels = [step.labels] if step.labels is not None else []
+    mask = mask_of(step.model.outputs[0])
+    masks = [mask] if mask is not None else []
     return {
         "objectives": [_objective(s, step) for s in steps],
         "metrics": [name for name in step.metrics if name in METRICS],
-        "weighted": step.weights is not None,
+        "weighted": 0 if step.weights is None else step.weights.ndim,
+        "masked": mask is not None,
         "inputs": [str(n.name) for n in step.model.inputs],
         "outputs": len(step.model.outputs),
-        "graph": to_data([*step.model.outputs, *(s.losses for s in steps), *labels, *step.model.inputs]),
+        "graph": to_data([*step.model.outputs, *(s.losses for s in steps), *labels, *step.model.inputs, *masks]),
     }
 
 
@@ -261,7 +265,9 @@ def load(folder: str | Path) -> Run:
 
 def read_steps(described: Mapping[str, Any], metrics: Sequence[tuple[str, Metric]] = ()) -> tuple[StepGraph, ...]:
     """What :func:`describe_steps` wrote; ``metrics`` of the user's own are given again."""
-    nodes, objectives = from_data(described["graph"]), described["objectives"]
+    nodes, objectives = list(from_data(described["graph"])), described["objectives"]
+    if described.get("masked"):  # earlier runs do not say
+        with_mask(nodes[0], nodes.pop())
     outputs, rest = nodes[: described["outputs"]], nodes[described["outputs"] :]
     costs, rest = rest[: len(objectives)], rest[len(objectives) :]
     labels, inputs = (rest[0], rest[1:]) if len(rest) > len(described["inputs"]) else (None, rest)
@@ -275,7 +281,7 @@ def read_steps(described: Mapping[str, Any], metrics: Sequence[tuple[str, Metric
             labels,
             losses=cost,
             learned=chosen_parameters(o["learned"], whole, "learned"),
-            weighted=described["weighted"],
+            weighted=int(described["weighted"]),
             metrics=[*((name, METRICS[name]) for name in described["metrics"]), *metrics],
             beside=beside,
         )

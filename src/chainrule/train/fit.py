@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from chainrule.train.checkpoints import Keeper, as_checkpoints
 from chainrule.train.facts import facts_of
 from chainrule.train.first_bad import BadNumber, first_bad, updated
 from chainrule.train.history import History, TrainingWarning
-from chainrule.train.labels import Labels, example_weights, examples, read_labels
+from chainrule.train.labels import Labels, counted_steps, example_weights, examples, padding_aside, read_labels
 from chainrule.train.objective import Objective, as_loss, check_inputs, chosen_parameters, own_objectives
 from chainrule.train.progress import Progress
 from chainrule.train.run import Origin, Run, inputs_of
@@ -47,8 +47,8 @@ Array = np.ndarray[Any, Any]
 Callback = Callable[[Run], Any]
 
 
-ROWS_FOR_FACTS = 2000
-"""Of examples that are read when they are needed, so many are looked at for a diagnosis."""
+ROWS_FOR_FACTS, NUMBERS_FOR_FACTS, FEWEST_FOR_FACTS = 2000, 1 << 24, 100
+"""Of examples that are read when they are needed, so many are looked at for a diagnosis, or so many numbers of them."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,8 @@ def fit(
         X: examples in rows. What is read when it is needed (``cr.data.images``, ``cr.data.sounds``, a memory map of
             NumPy's) may be larger than memory: batches are read ahead while the machine computes.
         Y: a label for each: numbers, class names or class numbers, one-hot rows. None where the loss is a formula.
+            For an output at every step, (m, T, K), a label at every step, (m, T). Steps that the network leaves out as
+            padding (``Embedding(…, mask_zero=True)``) do not count, whatever label stands there.
         loss: by name, or a function ``(y_hat, y) → node``; by default the one that belongs to the last
             activation: binary cross-entropy after sigmoid, categorical after softmax, squared error otherwise. Or a
             formula of the network's own quantities, whose labels, if it has any, are inputs of the network; or an
@@ -121,7 +123,7 @@ def fit(
             example counts the same, whatever the weights.
         metrics: names or functions ``(y_hat, y) → node``; accuracy for classes by default.
         early_stopping: an :class:`EarlyStopping`, or its patience in epochs.
-        sample_weight: a weight for each example; they are scaled to a mean of 1.
+        sample_weight: a weight for each example (m,), or for each of its steps (m, T); they are scaled to a mean of 1.
         class_weight: a mapping from label to weight, or ``"balanced"``.
         frozen: layers, parameters or their names that stay as they are.
         start: a run whose numbers the parameters that it shares with this network begin with, or such numbers by
@@ -272,9 +274,10 @@ class Trainer:
         arrays = inputs_of(model, X)
         if as_before:
             self.steps, self.labels = network.steps, network.labels
-            codes = None if self.labels.kind == "none" else _codes(self.labels, Y, model, len(arrays[0]))
+            codes = None if self.labels.kind == "none" else _codes(self.labels, Y, model, arrays)
             found = np.zeros(len(arrays[0])) if codes is None else codes
-            weights = example_weights(self.labels, found, sample_weight, class_weight)
+            there = counted_steps(model, arrays) if codes is not None else None
+            weights = example_weights(self.labels, found, sample_weight, class_weight, there)
         elif own:
             rows = len(arrays[0])
             self.steps, codes, weights = self._own_steps(
@@ -283,9 +286,11 @@ class Trainer:
         else:
             chosen = default_loss(model) if loss is None else loss_by_name(loss)
             rule = optimizer_by_name(optimizer, learning_rate)
+            counted = counted_steps(model, arrays)
+            Y = padding_aside(Y, counted)
             self.labels = read_labels(Y, model.output, chosen)
-            codes = _codes(self.labels, Y, model, len(arrays[0]))
-            weights = example_weights(self.labels, codes, sample_weight, class_weight)
+            codes = _codes(self.labels, Y, model, arrays)
+            weights = example_weights(self.labels, codes, sample_weight, class_weight, counted)
             if metrics is None:
                 metrics = ["accuracy"] if self.labels.kind in ("classes", "binary", "rows") else []
             labels = labels_for(model.output, chosen, self.labels.whole)
@@ -296,7 +301,7 @@ class Trainer:
                     rule,
                     labels,
                     learned=_learned(model.graph, frozen),
-                    weighted=weights is not None,
+                    weighted=0 if weights is None else weights.ndim,
                     metrics=[metric(m) for m in metrics],
                 ),
             )
@@ -397,7 +402,7 @@ class Trainer:
                     None,
                     losses=o.cost,
                     learned=[p for p in wanted if p in free],
-                    weighted=weights is not None,
+                    weighted=0 if weights is None else weights.ndim,
                     beside=costs,
                 )
             )
@@ -422,14 +427,16 @@ class Trainer:
             if not isinstance(data, (tuple, list)) or len(data) != 2:
                 raise ConfigurationError("validation_data is a pair (X, Y)", given=type(data).__name__)
             X, Y = data
-            held = [*inputs_of(self.step.model, X), self.labels.encode(Y, self.step.model.output)]
+            held = inputs_of(self.step.model, X)
+            Y = padding_aside(Y, counted_steps(self.step.model, held))
+            held.append(self.labels.encode(Y, self.step.model.output))
             if len(held[0]) != len(held[-1]):
                 raise ShapeError(
                     "validation examples and labels differ in number",
                     given=f"{len(held[0])} examples, {len(held[-1])} labels",
                     expected="a label for every example",
                 )
-            return everything, held + [np.ones(len(held[0]))] * len(extra)
+            return everything, held + [np.ones(held[-1].shape[: w.ndim]) for w in extra]
         if not 0 <= share < 1:
             raise ConfigurationError(
                 "validation_split is a share of the examples", given=share, expected="0 ≤ share < 1"
@@ -443,7 +450,7 @@ class Trainer:
         order = _generator(self.seed, 1).permutation(rows)
         apart, rest = np.sort(order[:count]), np.sort(order[count:])
         self.rows_of = rest
-        held_out = [chosen(a, apart) for a in (*arrays, *labels)] + [np.ones(count)] * len(extra)
+        held_out = [chosen(a, apart) for a in (*arrays, *labels)] + [np.ones_like(w[apart]) for w in extra]
         return [chosen(a, rest) for a in everything], held_out
 
     @cached_property
@@ -451,14 +458,27 @@ class Trainer:
         """What a diagnosis has to know of the examples; labels, where there are any, stand behind the inputs."""
         training, validation = self._parts
         inputs, loss = len(self.step.model.inputs), self.step.loss.name
-        some = slice(ROWS_FOR_FACTS if any(map(is_lazy, training)) else None)
+        in_a_row = sum(int(np.prod(a.shape[1:])) for a in training[:inputs])
+        few = max(FEWEST_FOR_FACTS, min(ROWS_FOR_FACTS, NUMBERS_FOR_FACTS // max(in_a_row, 1)))
+        some = slice(few if any(map(is_lazy, training)) else None)
         self.looked_at = [np.asarray(a[some]) for a in training[:inputs]]
         looked_at = zip(self.step.model.inputs, self.looked_at, strict=True)  # the names of rows have no scale
         tables = [a if is_float(n.dtype) else a.reshape(len(a), -1)[:, :0] for n, a in looked_at]
         if self.step.labels is None:
             return facts_of(tables, None, loss)
-        held_out = validation[inputs] if validation else None
-        return facts_of(tables, training[inputs][some], loss, held_out)
+        held_out = self._steps_that_count(validation) if validation else None
+        return facts_of(tables, self._steps_that_count(training, some), loss, held_out)
+
+    def _steps_that_count(self, arrays: list[Array], some: slice = slice(None)) -> Array:
+        """The labels; where each is of a step, those of all steps that are not padding, in a row."""
+        inputs = len(self.step.model.inputs)
+        labels = np.asarray(arrays[inputs][some])
+        if any(map(is_lazy, arrays[:inputs])):
+            return labels.reshape(-1) if self.labels.whole else labels
+        counted = counted_steps(self.step.model, [a[some] for a in arrays[:inputs]])
+        if counted is not None and labels.shape[: counted.ndim] == counted.shape:
+            return labels[counted]
+        return labels.reshape(-1) if self.labels.whole else labels
 
     def _compile(
         self,
@@ -503,7 +523,7 @@ class Trainer:
             counter=step.update.counter,
             seed=self.seed,
         )
-        stream = partial(batches, training) if any(map(is_lazy, training)) else None
+        stream = batches if any(map(is_lazy, (*training, *validation))) else None
         count = self._shared_by(devices, plan, training)
         self.settings["devices"] = count
         return Epochs(plan, self._initial, training, validation, dtype, stream, Devices.of(count))
@@ -639,8 +659,10 @@ class Trainer:
 
         Errors: :class:`ShapeError` where they do not fit the network, or weights are given where there were none.
         """
-        arrays, codes = inputs_of(self.step.model, X), self.labels.encode(Y, self.step.model.output)
-        weights = example_weights(self.labels, codes, sample_weight, None)
+        arrays = inputs_of(self.step.model, X)
+        counted = counted_steps(self.step.model, arrays)
+        codes = self.labels.encode(padding_aside(Y, counted), self.step.model.output)
+        weights = example_weights(self.labels, codes, sample_weight, None, counted)
         if len(codes) != len(arrays[0]) or (weights is None) != (self.step.weights is None):
             raise ShapeError(
                 "other examples come as those before did",
@@ -721,13 +743,13 @@ class Trainer:
         return parameters, {name: values[node] for step in self.steps for name, node in step.state_names.items()}
 
 
-def _codes(labels: Labels, Y: Any, model: Model, rows: int) -> Array:
+def _codes(labels: Labels, Y: Any, model: Model, arrays: list[Array]) -> Array:
     """The labels as the array that is fed, one for every example."""
-    codes = labels.encode(Y, model.output)
-    if len(codes) != rows:
+    codes = labels.encode(padding_aside(Y, counted_steps(model, arrays)), model.output)
+    if len(codes) != len(arrays[0]):
         raise ShapeError(
             "examples and labels differ in number",
-            given=f"{rows} examples, {len(codes)} labels",
+            given=f"{len(arrays[0])} examples, {len(codes)} labels",
             expected="a label for every example",
             hint="examples are rows: X has the shape (m, features), Y (m,) or (m, outputs)",
         )

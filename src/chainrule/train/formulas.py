@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from chainrule.errors import GraphError
-from chainrule.graph.body import Body, at_a_time, has_body, over_time, with_bodies
+from chainrule.graph.body import Body, at_a_time, has_body, over_time, time_moved, with_bodies
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, Scope, ancestors, describe
 from chainrule.notation import Line, Names, Section, Sheet, Symbol, line
+from chainrule.notation.columns import turned_shape
 from chainrule.ops import input as input_
 from chainrule.ops import mark, transpose
 from chainrule.ops.contractions import EINSUM, parse
@@ -125,18 +126,29 @@ TIDY = (
 """Rules that put signs and numbers in front of a sum, and leave the formula itself as somebody wrote it."""
 
 
+NEUTRAL = ("neutral elements", "softmax of equals")
+"""Rules that leave out what does nothing: x + 0, 1 · x, and the softmax of zeros."""
+
+
 def _cost_line(cost: Node, names: Names, columns: bool) -> Line:
     """J as its loss says it, not in the stable form that runs, with signs and numbers in front of the sum."""
+    return _tidied(cost, names, (*NEUTRAL, *TIDY), columns) or line(cost, names, columns=columns)
+
+
+def _tidied(node: Node, names: Names, rules: Sequence[str], columns: bool = False) -> Line | None:
+    """The line of a quantity once some rules have changed its formula; None where they find nothing to change."""
     copies: dict[Node, Node] = {}
-    for node in ancestors(cost, stop=lambda n: n in names and n is not cost):
-        if node in names and node is not cost and node.inputs:  # a quantity with a name is written by it
-            copies[node] = input_(str(node.name), node.shape, node.dtype)
+    for n in ancestors(node, stop=lambda n: n in names and n is not node):
+        if n in names and n is not node and n.inputs:  # a quantity with a name is written by it
+            copies[n] = input_(str(n.name), n.shape, n.dtype)
         else:
-            copies[node] = node.rebuilt(tuple(copies[i] for i in node.inputs))
-    whole = copies[cost].named(None) if cost.inputs else cost
-    (tidy,) = Rewriter(names=TIDY)([whole]).outputs
-    symbols = {copies[n]: names[n] for n in copies if n in names and n is not cost} | {cost: names[cost]}
-    return line(tidy, symbols, symbol=cost, columns=columns)
+            copies[n] = n.rebuilt(tuple(copies[i] for i in n.inputs))
+    whole = copies[node].named(None) if node.inputs else node
+    rewriting = Rewriter(names=rules)([whole])
+    if not rewriting.log:
+        return None
+    symbols = {copies[n]: names[n] for n in copies if n in names and n is not node} | {node: names[node]}
+    return line(rewriting.outputs[0], symbols, symbol=node, columns=columns)
 
 
 def _derived(gradients: Iterable[Node], named: set[Node], forward: Sequence[Node]) -> list[Node]:
@@ -156,8 +168,12 @@ def _lines(shown: Sequence[Node], nodes: Iterable[Node], names: Names, columns: 
         body: Body = loop.attrs["body"]
         within = next((n for n in shown if n in body.named), None)
         if within is not None:
-            first[within] = [*_starts(loop, names, columns), *_read(loop, names)]
-    return [x for n in shown for x in (*first.get(n, ()), line(n, names, columns=columns))]
+            first[within] = [*_starts(loop, names, columns), *_read(loop, names, columns)]
+    return [
+        x
+        for n in shown
+        for x in (*first.get(n, ()), _tidied(n, names, NEUTRAL, columns) or line(n, names, columns=columns))
+    ]
 
 
 def _starts(loop: Node, names: Names, columns: bool) -> list[Line]:
@@ -173,7 +189,7 @@ def _starts(loop: Node, names: Names, columns: bool) -> list[Line]:
     return out
 
 
-def _read(loop: Node, names: Names) -> list[Line]:
+def _read(loop: Node, names: Names, columns: bool) -> list[Line]:
     """What a step reads of a sequence that has no name: its part at time t."""
     body: Body = loop.attrs["body"]
     out = []
@@ -181,9 +197,9 @@ def _read(loop: Node, names: Names) -> list[Line]:
         source = at_a_time(sequence)
         if source.inputs and source not in names and not over_time(source):
             shown = mark(_examples_first(sequence))
-            of_all = line(shown, names | {shown: names[h]})
+            of_all = line(shown, names | {shown: names[h]}, columns=columns)
             text, latex = (part.split("= ", 1) for part in (of_all.text, of_all.latex))
-            shape = show(h.shape) if h.shape else ""
+            shape = show(turned_shape(h.shape) if columns else h.shape) if h.shape else ""
             out.append(
                 Line(f"{text[0]}= ({text[1]})ₜ", f"{latex[0]}= \\left({latex[1]}\\right)_t", shape, False, of_all.notes)
             )
@@ -194,6 +210,8 @@ def _examples_first(sequence: Node) -> Node:
     """A sequence (T, m, …) as (m, T, …), as what it is made of is written."""
     if sequence.ndim < 2:
         return sequence
+    if time_moved(sequence):
+        return sequence.inputs[0]
     if sequence.op.name == "multiply" and sequence.inputs[0].shape == ():
         return sequence.inputs[0] * _examples_first(sequence.inputs[1])
     if sequence.op.name == "einsum":

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from chainrule.data.lazy import is_lazy
+from chainrule.engine import interpret
 from chainrule.errors import ConfigurationError, DataError, ShapeError
 from chainrule.graph.dim import show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
-from chainrule.nn import Loss
+from chainrule.nn import Loss, Model, mask_of
 
 Array = np.ndarray[Any, Any]
 
@@ -100,6 +101,49 @@ def fits(array: Array, node: Node) -> bool:
     )
 
 
+def counted_steps(model: Model, arrays: Sequence[Array]) -> Array | None:
+    """Which steps of the output count, (m, T) truth values; None where all do, or the examples are not in memory."""
+    mask = mask_of(model.outputs[0]) if len(model.outputs) == 1 else None
+    if mask is None:
+        return None
+    needed = Graph(mask).inputs
+    feeds = {n: a for n, a in zip(model.inputs, arrays, strict=True) if n in needed}
+    if any(map(is_lazy, feeds.values())):
+        return None
+    there: Array = np.asarray(interpret([mask], feeds)[mask]) != 0
+    return there
+
+
+def padding_aside(y: Any, counted: Array | None) -> Any:
+    """Labels, at steps that the network leaves out whatever was there replaced by the first label that counts."""
+    if counted is None or is_lazy(y):
+        return y
+    array = _as_array(y)
+    if array.shape[: counted.ndim] != counted.shape or not counted.any():
+        return y
+    first = array[tuple(np.argwhere(counted)[0])]
+    return np.where(counted.reshape(counted.shape + (1,) * (array.ndim - counted.ndim)), array, first)
+
+
+def _as_array(y: Any) -> Array:
+    try:
+        return np.asarray(y)
+    except ValueError as error:
+        raise DataError(
+            "Y is not an array",
+            given=str(error),
+            expected="rows of one length",
+            hint="fill shorter rows up, and leave the padding out: Embedding(…, mask_zero=True), or sample_weight 0",
+        ) from None
+
+
+def one_each(array: Array, output: Node) -> Array | None:
+    """Labels (m,), or (m, T) for outputs (m, T, K), without axes of size 1 behind; None where there are more."""
+    places = max(output.ndim - 1, 1)
+    fitting = array.ndim >= places and all(n == 1 for n in array.shape[places:])
+    return array.reshape(array.shape[:places]) if fitting else None
+
+
 @dataclass(frozen=True)
 class Labels:
     """How labels become numbers: by class, or as they are.
@@ -127,12 +171,14 @@ class Labels:
                 given="Y",
                 hint="its loss is a formula: what it compares with is an input of the network",
             )
-        array = np.asarray(y)
+        array = _as_array(y)
         if self.classes:
-            flat = array.reshape(len(array)) if array.size == len(array) else array.ravel()
+            flat = one_each(array, output)
+            if flat is None:
+                raise _unfit(array, output)
             codes = {c: i for i, c in enumerate(self.classes)}
             try:
-                numbers = np.array([codes[v] for v in flat.tolist()], dtype=np.int64)
+                numbers = np.array([codes[v] for v in flat.ravel().tolist()], dtype=np.int64).reshape(flat.shape)
             except KeyError as error:
                 raise DataError(
                     "a label that training has not seen",
@@ -140,15 +186,15 @@ class Labels:
                     expected=", ".join(map(repr, self.classes[:20])),
                 ) from None
             if self.kind == "classes":
+                if not all(not isinstance(e, int) or e == g for e, g in zip(output.shape, flat.shape, strict=False)):
+                    raise _unfit(array, output)
                 return numbers
             array = numbers.astype(float)
         array = examples(array, "Y")
         if array.ndim == output.ndim - 1 and output.shape[-1] == 1:
-            array = array[:, None]
+            array = array[..., None]
         if not fits(array, output):
-            raise ShapeError(
-                "the labels do not fit the network's output", given=show(array.shape), expected=show(output.shape)
-            )
+            raise _unfit(array, output)
         return array
 
     def decide(self, y_hat: Array) -> Array:
@@ -167,15 +213,29 @@ class Labels:
         return y_hat
 
 
+def _unfit(array: Array, output: Node) -> ShapeError:
+    hint = None
+    if array.ndim > 1 and output.ndim == 2 and array.shape[1] != 1:
+        hint = "for a label at every step the output keeps the steps: LSTM(…, return_sequences=True)"
+    elif array.size == len(array) and output.ndim > 2:
+        hint = "for one label each, the network ends with one output each: without return_sequences, or after a pooling"
+    return ShapeError(
+        "the labels do not fit the network's output",
+        given=show(array.shape),
+        expected=show(output.shape) + (f" or {show(output.shape[:-1])}" if output.ndim > 2 else ""),
+        hint=hint,
+    )
+
+
 def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
     """How the labels of a training set become numbers, from the loss and the shape of the output."""
-    array = np.asarray(y)
+    array = _as_array(y)
     width = output.shape[-1] if output.ndim else 1
     if array.ndim == 0 or len(array) == 0:
         raise DataError("there are no labels", given=show(array.shape))
-    one_each = array.size == len(array)
+    each = one_each(array, output)
     if loss.labels == "classes":
-        if not one_each:
+        if each is None:
             return Labels("rows")
         if isinstance(width, int) and width == 1:
             raise ShapeError(
@@ -197,7 +257,7 @@ def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
             )
         return Labels("classes", found)
     if loss.labels == "binary":
-        if one_each and (array.dtype.kind in "OUSb" or (not np.isin(array, (0, 1)).all() and _two(array))):
+        if each is not None and (array.dtype.kind in "OUSb" or (not np.isin(array, (0, 1)).all() and _two(array))):
             found = _classes(array)
             if len(found) != 2:
                 raise DataError(
@@ -209,7 +269,7 @@ def read_labels(y: Any, output: Node, loss: Loss) -> Labels:
             return Labels("binary", found)
         values = examples(array, "Y")
         if values.min() < 0 or values.max() > 1:
-            several = one_each and array.dtype.kind in "iu" and len(_classes(array)) < 0.1 * len(array)
+            several = each is not None and array.dtype.kind in "iu" and len(_classes(array)) < 0.1 * array.size
             raise DataError(
                 f"{loss.name} takes labels between 0 and 1",
                 given=f"from {values.min():.6g} to {values.max():.6g}",
@@ -254,50 +314,60 @@ def _two(array: Array) -> bool:
     return len(np.unique(array)) == 2 and array.dtype.kind in "iu"
 
 
-def example_weights(labels: Labels, codes: Array, sample_weight: Any, class_weight: Any) -> Array | None:
-    """The weight of each example, scaled so that their mean is 1, or None where all count the same.
+def example_weights(
+    labels: Labels, codes: Array, sample_weight: Any, class_weight: Any, counted: Array | None = None
+) -> Array | None:
+    """The weight of each example (m,), or of each step (m, T), scaled so that their mean is 1; None if all count alike.
 
     Args:
         labels: how labels were encoded.
         codes: the encoded labels.
-        sample_weight: a number for each example.
+        sample_weight: a number for each example, or for each step of outputs that have steps.
         class_weight: a mapping from label to number, or ``"balanced"``: m / (K · number in the class).
+        counted: the steps that count at all, (m, T); None for all.
     """
     if sample_weight is None and class_weight is None:
         return None
-    rows = len(codes)
-    weights = np.ones(rows)
+    places = codes.shape if labels.whole else codes.shape[: max(codes.ndim - 1, 1)]
+    there = np.ones(places) if counted is None or counted.shape != places else counted.astype(float)
+    weights: Array = np.ones(places[:1])
     if sample_weight is not None:
-        given = examples(sample_weight, "sample_weight").astype(float)
-        if given.shape != (rows,):
-            raise ShapeError("one weight for each example", given=show(given.shape), expected=show((rows,)))
-        if given.min() < 0:
-            raise DataError("a weight is not negative", given=f"{given.min():.6g} in row {int(given.argmin())}")
-        weights = weights * given
+        weights = examples(sample_weight, "sample_weight").astype(float)
+        if weights.shape not in (places[:1], places):
+            raise ShapeError(
+                "one weight for each example" + (", or for each of its steps" if len(places) > 1 else ""),
+                given=show(weights.shape),
+                expected=" or ".join(map(show, dict.fromkeys((places[:1], places)))),
+            )
+        if weights.min() < 0:
+            where = np.unravel_index(weights.argmin(), weights.shape)
+            raise DataError("a weight is not negative", given=f"{weights.min():.6g} in row {int(where[0])}")
     if class_weight is not None:
-        weights = weights * _by_class(labels, codes, class_weight)
-    if weights.sum() <= 0:
+        by_class = _by_class(labels, codes.reshape(*places, -1)[..., 0], there != 0, class_weight)
+        weights = weights.reshape(weights.shape + (1,) * (len(places) - weights.ndim)) * by_class
+    total = (weights.reshape(weights.shape + (1,) * (len(places) - weights.ndim)) * there).sum()
+    if total <= 0:
         raise DataError("all weights are zero", expected="at least one positive weight")
-    scaled: Array = weights * (rows / weights.sum())
+    scaled: Array = weights * (there.sum() / total)
     return scaled
 
 
-def _by_class(labels: Labels, codes: Array, class_weight: Any) -> Array:
+def _by_class(labels: Labels, codes: Array, there: Array, class_weight: Any) -> Array:
     if labels.kind not in ("classes", "binary"):
         raise ConfigurationError(
             "class_weight needs classes",
             given=f"labels that are {labels.kind}",
             hint="use sample_weight, a number for each example",
         )
-    flat = codes.reshape(len(codes), -1)[:, 0].astype(int)
-    classes = labels.classes or tuple(range(int(flat.max()) + 1))
+    codes = codes.astype(int)
+    classes = labels.classes or tuple(range(int(codes.max()) + 1))
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ConfigurationError("not a class weight", given=repr(class_weight), expected="'balanced' or a mapping")
-        counts = np.bincount(flat, minlength=len(classes))
+        counts = np.bincount(codes[there], minlength=len(classes))
         present = int((counts > 0).sum())
-        table: Array = np.divide(len(flat), present * counts, out=np.zeros(len(counts)), where=counts > 0)
-        balanced: Array = table[flat]
+        table: Array = np.divide(counts.sum(), present * counts, out=np.zeros(len(counts)), where=counts > 0)
+        balanced: Array = table[codes]
         return balanced
     if not isinstance(class_weight, Mapping):
         raise ConfigurationError("not a class weight", given=repr(class_weight), expected="'balanced' or a mapping")
@@ -311,5 +381,5 @@ def _by_class(labels: Labels, codes: Array, class_weight: Any) -> Array:
     table = np.array([float(class_weight.get(c, 1.0)) for c in classes])
     if not (np.isfinite(table) & (table >= 0)).all():
         raise ConfigurationError("a class weight is a number of at least 0", given=dict(class_weight))
-    chosen: Array = table[flat]
+    chosen: Array = table[codes]
     return chosen

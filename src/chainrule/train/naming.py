@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from chainrule.graph.body import with_bodies
-from chainrule.graph.graph import Graph
-from chainrule.graph.node import Node, Origin, deriving
+from chainrule.graph.graph import Graph, depends_on
+from chainrule.graph.node import Node, Origin, ancestors, deriving
 from chainrule.notation import Names, unique_names
 from chainrule.verbs import Derivation, Label
 
@@ -17,11 +17,27 @@ from chainrule.verbs import Derivation, Label
 def derivative_names(graph: Graph, wrt: Sequence[Node]) -> dict[Node, Label]:
     """A name for every derivative that is worth one: those by ``wrt``, and those by quantities on the way to them.
 
-    In a layer it is each but A, whose derivative belongs to the layer that follows; so it is outside of layers, but for
-    the outputs.
+    In a layer it is each but A, whose derivative belongs to the layer that follows. Outside of layers it is each but
+    the outputs and parts of the cost, behind which nothing is learned: the chain goes through them.
     """
-    on_the_way = [n for n in graph if n.inputs and n.name and (n.name != "A" if n.scope else n not in graph.outputs)]
+    on_the_way = [
+        n
+        for n in graph
+        if n.inputs
+        and n.name
+        and (n.name != "A" if n.scope else n not in graph.outputs and not _part_of_the_cost(n, graph, wrt))
+    ]
     return {n: (f"d{n.name}", n.scope) for n in (*wrt, *on_the_way)}
+
+
+def _part_of_the_cost(node: Node, graph: Graph, wrt: Sequence[Node]) -> bool:
+    """Whether nothing that is learned stands in a quantity's own formula, nor is multiplied with it later."""
+    own = ancestors(node, stop=lambda n: n is not node and bool(n.name))
+    if node in wrt or any(n in wrt for n in own):
+        return False
+    behind, learned = depends_on(graph.outputs, [node]), depends_on(graph.outputs, wrt)
+    products = (n for n in behind if n is not node and n.op.name not in ("add", "subtract"))
+    return not any(i in learned and i not in behind for n in products for i in n.inputs)
 
 
 def named_gradients(wrt: Sequence[Node], derivation: Derivation) -> dict[Node, Node]:
@@ -38,12 +54,14 @@ def names_as_written(nodes: Iterable[Node], forms: Mapping[Node, Node], named: M
 
     Args:
         nodes: operands before results.
-        forms: the final form of a quantity, which is called as the quantity itself.
+        forms: the final form of a quantity, which is called as the quantity itself, unless it is another that has a
+            name: B = 1 · A is A.
         named: what a derivative is by: with Z2.2 it is dZ2.2.
     """
     nodes = with_bodies(nodes)
     written: dict[Node, Node] = {}
     for node in nodes:
-        if node.name and forms.get(node, node) is not node:
-            written.setdefault(forms[node], node)
+        form = forms.get(node, node)
+        if node.name and form is not node and (not form.name or (form.name, form.scope) == (node.name, node.scope)):
+            written.setdefault(form, node)
     return unique_names(nodes, written, named)

@@ -22,7 +22,7 @@ from chainrule.rewrite import rewrite
 from chainrule.train.first_bad import BadNumber
 from chainrule.train.formulas import joined, step_formulas
 from chainrule.train.history import History
-from chainrule.train.labels import Labels, check_indices, examples, fits
+from chainrule.train.labels import Labels, check_indices, counted_steps, examples, fits, padding_aside
 from chainrule.train.readings import READINGS
 from chainrule.train.step import StepGraph
 from chainrule.train.watch import Watched
@@ -136,7 +136,9 @@ class Run:
         from chainrule.engine import interpret
 
         step, program = self.step, Program(self.step.validation)
-        arrays = [*inputs_of(self.model, X), self.labels.encode(Y, self.model.output)]
+        arrays = inputs_of(self.model, X)
+        counted = counted_steps(self.model, arrays)
+        arrays.append(self.labels.encode(padding_aside(Y, counted), self.model.output))
         rows, size = len(arrays[-1]), self._rows_at_once
         if len(arrays[0]) != rows:
             raise ShapeError("examples and labels differ in number", given=f"{len(arrays[0])} and {rows}")
@@ -146,9 +148,11 @@ class Run:
             block = [np.asarray(a[first : first + size]) for a in arrays]
             feeds: dict[Node, Any] = dict(zip((*self.model.inputs, self.step.labels), block, strict=True)) | values
             if step.weights is not None:
-                feeds[step.weights] = np.ones(len(block[0]))
+                feeds[step.weights] = np.ones(block[-1].shape[: step.weights.ndim])
             found = interpret(program.outputs, {k: v for k, v in feeds.items() if k in leaves}, np.float64)
-            share = 1 if step.losses.shape == () else len(block[0]) / rows
+            share = 1.0 if step.losses.shape == () else len(block[0]) / rows
+            if counted is not None and step.losses.shape[: counted.ndim] == step.model.output.shape[: counted.ndim]:
+                share = counted[first : first + size].sum() / max(counted.sum(), 1)
             totals += [share * float(found[n]) for n in program.outputs]
         return dict(zip(("loss", *step.metrics), totals.tolist(), strict=True))
 

@@ -10,15 +10,16 @@ from typing import Any
 from chainrule.engine.program import draws_of
 from chainrule.errors import ConfigurationError, DerivativeError, ShapeError
 from chainrule.graph.body import with_bodies
-from chainrule.graph.dim import show
+from chainrule.graph.dim import product, show
 from chainrule.graph.graph import Graph, depends_on
 from chainrule.graph.node import Node, ancestors
 from chainrule.graph.op import Constant
-from chainrule.nn import Loss, Model
+from chainrule.nn import Loss, Model, mask_of
 from chainrule.nn.metrics import Metric
 from chainrule.notation import Names, unique_names
+from chainrule.ops import cast, maximum, mean, size
 from chainrule.ops import input as input_
-from chainrule.ops import mean
+from chainrule.ops import sum as sum_
 from chainrule.optimize import Optimizer, Update, update
 from chainrule.rewrite import Rewriting, in_phase, rewrite
 from chainrule.train.naming import derivative_names, named_gradients, names_as_written
@@ -144,11 +145,13 @@ def step_graph(
     *,
     losses: Node | None = None,
     learned: Sequence[Node] | None = None,
-    weighted: bool = False,
+    weighted: int = 0,
     metrics: Sequence[tuple[str, Metric]] = (),
     beside: Sequence[Node] = (),
 ) -> StepGraph:
     """Build the step: J = 1/m Σ L (each example times its weight, where weighted), ∂J/∂W, and the update.
+
+    Steps that the output's mask leaves out (:func:`chainrule.mask_of`) do not count: J is the mean over the others.
 
     Args:
         model: the network.
@@ -157,7 +160,7 @@ def step_graph(
         labels: the input that holds the labels, or None where the cost needs none.
         losses: the loss of each example, where it is a graph already (a saved run's, a cost of the user's own).
         learned: the parameters to change; all that the cost depends on by default.
-        weighted: whether examples have weights.
+        weighted: 1 where every example has a weight, 2 where every step of it has one, 0 where none has.
         metrics: names and functions of what is reported beside the cost.
         beside: formulas that share names with this step.
 
@@ -169,11 +172,13 @@ def step_graph(
         losses = loss(model.output, labels)
     written = {name: m(loss.prediction(model.output), labels) for name, m in metrics} if labels is not None else {}
     first = model.output if len(model.outputs) == 1 else losses
-    weights = input_("w", (first.shape[0],)) if weighted else None
+    weights = input_("w", first.shape[:weighted]) if weighted else None
+    mask = mask_of(first) if labels is not None else None
+    count = None if mask is None else cast(mask, "float")
     phase = in_phase([*model.outputs, losses, *written.values(), *beside], training=True)
     training = Model(model.inputs, phase.outputs[: len(model.outputs)])
     losses_now, *shown_now = phase.outputs[len(model.outputs) : len(model.outputs) + 1 + len(written)]
-    cost = _cost(losses_now, weights, loss, first)
+    cost = _cost(losses_now, weights, count, loss, first)
     parameters = tuple(p for p in Graph(cost).parameters if learned is None or p in learned)
     if not parameters:
         raise ConfigurationError("the network has nothing to learn", given="no parameters", hint="add a Dense layer")
@@ -184,7 +189,7 @@ def step_graph(
     context = phase.outputs[len(model.outputs) + 1 + len(written) :]
     named = unique_names(ancestors(*training.outputs, *context, cost))
     moved = update(rule, gradients, {p: named[p].text for p in parameters})
-    shown = {name: _mean_rows(m, weights) for name, m in zip(written, shown_now, strict=True)}
+    shown = {name: _mean_rows(m, weights, count) for name, m in zip(written, shown_now, strict=True)}
     wanted = [
         cost,
         *gradients.values(),
@@ -212,8 +217,8 @@ def step_graph(
     validation = (cost_, *shown.values())
     if not same:
         predicted = [
-            _cost(later.outputs[0], weights, loss, first),
-            *(_mean_rows(m, weights) for m in later.outputs[1:]),
+            _cost(later.outputs[0], weights, count, loss, first),
+            *(_mean_rows(m, weights, count) for m in later.outputs[1:]),
         ]
         validation = rewrite(predicted).outputs
     return StepGraph(
@@ -256,7 +261,7 @@ def _check_that_something_flows(cost: Node, parameters: Sequence[Node], derivati
     )
 
 
-def _cost(losses: Node, weights: Node | None, loss: Loss, output: Node) -> Node:
+def _cost(losses: Node, weights: Node | None, count: Node | None, loss: Loss, output: Node) -> Node:
     if losses.shape == ():
         if weights is not None:
             raise ConfigurationError(
@@ -270,11 +275,29 @@ def _cost(losses: Node, weights: Node | None, loss: Loss, output: Node) -> Node:
             given=show(losses.shape),
             expected=f"a first axis {output.shape[0]}",
         )
-    return _mean_rows(losses, weights)
+    if weights is not None and losses.shape[: weights.ndim] != weights.shape:
+        raise ConfigurationError(
+            f"{loss.name} gives no loss for each step: weights cannot be put on single steps",
+            given=f"losses {show(losses.shape)}, weights {show(weights.shape)}",
+            expected="a weight for each example",
+        )
+    return _mean_rows(losses, weights, count)
 
 
-def _mean_rows(values: Node, weights: Node | None) -> Node:
-    """1/m Σ over the examples, each times its weight, and over what a single example has of them."""
-    if weights is None:
-        return mean(values)
-    return mean(weights.reshape(weights.shape + (1,) * (values.ndim - 1)) * values)
+def _mean_rows(values: Node, weights: Node | None, count: Node | None) -> Node:
+    """1/m Σ over the examples, each times its weight, and over what a single example has of them.
+
+    With a mask it is 1/Σ M Σ M ∘ …; at least 1 is divided by, as a batch may be all padding.
+    """
+    if count is None or values.shape[: count.ndim] != count.shape:
+        return mean(values if weights is None else _along(weights, values) * values)
+    each = count if weights is None else count * _along(weights, count)
+    over = sum_(each)
+    if values.ndim > count.ndim:
+        over = size(product(values.shape[count.ndim :])) * over
+    return 1 / maximum(over, 1.0) * sum_(_along(each, values) * values)
+
+
+def _along(few: Node, values: Node) -> Node:
+    """Numbers (m,) or (m, T) beside values that have more axes behind."""
+    return few.reshape(few.shape + (1,) * (values.ndim - few.ndim))

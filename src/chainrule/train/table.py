@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -116,6 +116,8 @@ def fit_table(
     target: str,
     *,
     text: str | None = None,
+    missing: Literal["error", "empty", "drop"] = "error",
+    categories: Sequence[str] = (),
     task: str | None = None,
     layers: Sequence[int] = (64, 32),
     activation: Any = "relu",
@@ -137,6 +139,8 @@ def fit_table(
         table: anything that has rows and named columns: Polars, pandas, Arrow, a mapping of lists.
         target: the column to predict.
         text: a column of texts to predict it from, alone; by default all other columns are used, none as text.
+        missing: a row without a text is an ``"error"``, an ``"empty"`` text, or left out of the training: ``"drop"``.
+        categories: columns whose numbers count nothing, such as codes of districts: each value is a category.
         task: ``"regression"``, ``"binary"`` or ``"categorical"``; found from the column by default.
         layers: units of the hidden layers.
         activation: of the hidden layers, by name; one, or one for each layer.
@@ -152,7 +156,16 @@ def fit_table(
     """
     return _train(
         table_dataset(
-            table, target, text=text, task=task, loss=loss, validation_table=validation_table, test=test, seed=seed
+            table,
+            target,
+            text=text,
+            missing=missing,
+            categories=categories,
+            task=task,
+            loss=loss,
+            validation_table=validation_table,
+            test=test,
+            seed=seed,
         ),
         layers=layers,
         activation=activation,
@@ -173,6 +186,8 @@ def table_dataset(
     target: str,
     *,
     text: str | None = None,
+    missing: Literal["error", "empty", "drop"] = "error",
+    categories: Sequence[str] = (),
     task: str | None = None,
     loss: Any = None,
     validation_table: Any = None,
@@ -181,6 +196,12 @@ def table_dataset(
 ) -> Any:
     """The arrays that :func:`fit_table` trains on; the same settings give the same arrays."""
     counts = loss is not None and loss_by_name(loss).labels == "count"
+    if text is None and missing != "error":
+        raise ConfigurationError(
+            "missing is for texts; in other columns an empty cell is no error",
+            given=f"missing={missing!r}",
+            hint="text='COLUMN' (--text COLUMN)",
+        )
     if text is None:
         return data.prepare(
             table,
@@ -191,9 +212,14 @@ def table_dataset(
             seed=seed,
             validation_table=validation_table,
             centre=not counts,
+            categories=categories,
         )
+    if categories:
+        raise ConfigurationError("a text is predicted from alone, without categories", given=f"text='{text}'")
     if validation_table is None:
-        return data.prepare_text(table, text, target, task=task, test=test, seed=seed, centre=not counts)
+        return data.prepare_text(
+            table, text, target, task=task, missing=missing, test=test, seed=seed, centre=not counts
+        )
     raise ConfigurationError("a table to validate on is for tables without a text", given=f"text='{text}'")
 
 
@@ -228,8 +254,9 @@ def fit_folder(
         layers, activation, loss, optimizer, learning_rate, epochs, batch_size, patience, test, seed, progress,
             checkpoints: as in :func:`chainrule.fit_table`.
 
-    Files are dealt out at random, every class in equal shares: what belongs together, such as the recordings of one
-    voice, may lie in several parts, and the scores are then those for voices that were heard.
+    Files are read once and kept in memory, or, where they are too many for that, in every epoch anew, ahead of the
+    computation. They are dealt out at random, every class in equal shares: what belongs together, such as the
+    recordings of one voice, may lie in several parts, and the scores are then those for voices that were heard.
 
     Errors: :class:`DataError` where the folder cannot be used, naming and counting files.
     """
@@ -283,7 +310,10 @@ def _train(
         "validation": len(dataset.X_validation),
         "test": len(dataset.X_test),
     }
-    return TableRun(run, dataset.preprocessing, rows, _scores(run, dataset), tuple(dataset.notes))
+    notes, some = list(dataset.notes), data.rows_to_learn_from(dataset.X_train)
+    if some is not None:
+        notes.append(f"the linear model learns from {len(some):,} of {rows['training']:,} training rows: memory")
+    return TableRun(run, dataset.preprocessing, rows, _scores(run, dataset), tuple(notes))
 
 
 def loss_for(task: str, loss: Any) -> Loss:
@@ -348,7 +378,7 @@ def readers(shape: Sequence[int]) -> list[Layer]:
 def _scores(run: Run, dataset: Any) -> dict[str, dict[str, float]]:
     if not len(dataset.X_test):
         return {}
-    train, test = (x.reshape(len(x), -1) for x in (dataset.X_train, dataset.X_test))
+    train, test = dataset.X_train, dataset.X_test
     linear = data.baseline(dataset.task, train, dataset.y_train, test, classes=len(dataset.classes) or None)[0]
     outputs = run.predict(dataset.X_test)
     if dataset.task == "regression":

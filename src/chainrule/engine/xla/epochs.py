@@ -9,7 +9,7 @@ that the same program is given, so that a training that was parted, or is gone t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -103,7 +103,7 @@ class Plan:
         return tuple(n for turn in self.turns for n in turn.watched)
 
 
-Stream = Callable[[np.ndarray[Any, Any], int], Iterable[Sequence[Any]]]
+Stream = Callable[[Sequence[Any], np.ndarray[Any, Any], int], Iterable[Sequence[Any]]]
 WHOLE = 2**31 - 1
 """Where an epoch ends that is not parted: behind every step."""
 
@@ -159,8 +159,8 @@ class Epochs:
         examples: arrays for the plan's example leaves.
         validation: the same for validation, or none.
         dtype: the working precision.
-        stream: for examples that are not to lie on the device: called with an order of rows and a number of them, it
-            goes through arrays of so many.
+        stream: for examples that are not to lie on the device, those of the validation neither: called with what has
+            them, an order of rows and a number of them, it goes through arrays of so many.
         devices: what it runs on.
     """
 
@@ -188,9 +188,10 @@ class Epochs:
             put, feed = self._put, self._feed
             self.carry = tuple(put(n, self.start[n]) for n in self.leaves)
             self.best = tuple(put(n, self.start[n]) for n in self.leaves) if plan.monitor is not None else ()
-            resident = self.examples if self.stream is None else ()
-            self.data = tuple(feed(n, a) for n, a in zip(plan.examples, resident, strict=False))
-            self.held_out = tuple(feed(n, a) for n, a in zip(plan.examples, self.validation, strict=False))
+            resident = (self.examples, self.validation) if self.stream is None else ((), ())
+            self.data, self.held_out = (
+                tuple(feed(n, a) for n, a in zip(plan.examples, arrays, strict=False)) for arrays in resident
+            )
             send = self.devices.put
             self.fixed = (*(put(n, v) for n, v in plan.constants.items()), send(np.uint32(plan.seed % 2**32)))
             worst = -np.inf if plan.larger_is_better else np.inf
@@ -207,6 +208,7 @@ class Epochs:
         compiled = partial(jax.jit, out_shardings=self.devices.everywhere)
         self._run = compiled(self._program, static_argnames="careful")
         self._run_block = compiled(self._block, donate_argnums=0)
+        self._run_validation = compiled(self._validated)
         self._end_epoch = compiled(self._close, donate_argnums=0)
 
     def run(self, permutations: np.ndarray[Any, Any], epochs: int) -> np.ndarray[Any, Any]:
@@ -231,6 +233,7 @@ class Epochs:
         self.steps = -(-len(examples[0]) // batch_size)
         with self._precision():
             self.data = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, examples, strict=True))
+            self.held_out = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, self.validation, strict=False))
 
     def start_run(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE) -> None:
         """Begin what :meth:`run` does; the host is free for other work until it asks for the result.
@@ -302,7 +305,8 @@ class Epochs:
                 start, begin, total, seen = inside.start, inside.steps, inside.total, [inside.seen_before]
             done = begin // in_block
             with self._precision():
-                for k, block in enumerate(self.stream(order[done * in_block * batch :], in_block * batch), done):
+                rest = order[done * in_block * batch :]
+                for k, block in enumerate(self.stream(self.examples, rest, in_block * batch), done):
                     fed = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, block, strict=True))
                     at, size = k * in_block, len(fed[0])
                     again = inside is not None and at < begin
@@ -322,9 +326,11 @@ class Epochs:
                         return carry, best, control, None, None, 0, True, Inside(stop, start, *parts)
                 inside = None
                 total = total if self.plan.totals else total / rows
-                carry, best, control, row = self._end_epoch(
-                    carry, start, best, control, total, self.held_out, self.fixed
-                )
+                validated: Any = 0
+                for fed, share in self._validation_blocks():
+                    validated = share * self._run_validation(carry, fed, self.fixed) + validated
+                row = (total, validated) if self.validation else (total,)
+                carry, best, control, row = self._end_epoch(carry, start, best, control, row)
             history.append(row)
             places = -(-self.steps // self.plan.every) if self.plan.watched else 0
             found = _joined(seen, self.width)
@@ -353,6 +359,14 @@ class Epochs:
         outputs = np.zeros((rows // batch, len(self.plan.outputs)), self.kinds.float)
         return outputs, np.zeros((places, self.width), self.kinds.float)
 
+    def _validation_blocks(self) -> Iterator[tuple[tuple[Any, ...], float]]:
+        """The examples to validate on, on the device block by block, and the share of them all that each is."""
+        assert self.stream is not None
+        rows = len(self.validation[0]) if self.validation else 0
+        for block in self.stream(self.validation, np.arange(rows), self.plan.validation_rows) if rows else ():
+            fed = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, block, strict=True))
+            yield fed, 1.0 if self.plan.totals else len(fed[0]) / rows
+
     def _looked_at(self, first: int, rows: int) -> np.ndarray[Any, Any]:
         """Which of the places for watched steps, in a block of so many rows from a step on, are filled."""
         steps = -(-rows // self.plan.batch_size)
@@ -362,10 +376,13 @@ class Epochs:
         """Steps through a block."""
         return self._batches(carry, arrays, self.constants(fixed), first, span, *room)
 
-    def _close(self, carry: Any, start: Any, best: Any, control: Any, row: Any, held_out: Any, fixed: Any) -> Any:
-        """The end of an epoch: validation, and whether it was finite, the best, the last."""
-        if held_out:
-            row = jnp.concatenate([row, self._held_out(carry, held_out, self.constants(fixed))])
+    def _validated(self, carry: Any, arrays: Any, fixed: Any) -> Any:
+        """The numbers of the validation on a block."""
+        return self._held_out(carry, arrays, self.constants(fixed))
+
+    def _close(self, carry: Any, start: Any, best: Any, control: Any, numbers: Any) -> Any:
+        """The end of an epoch: whether it was finite, the best, the last."""
+        row = jnp.concatenate(numbers)
         finite = jnp.isfinite(row).all() & _all_finite(carry)
         carry = jax.tree.map(partial(jnp.where, finite), carry, start)
         best, control = self._judge(carry, best, control, row, finite)
@@ -426,7 +443,13 @@ class Epochs:
                 if not bool(jnp.isfinite(row).all() & _all_finite(after)):
                     return k, fed(examples)
                 carry = after
-            return None, fed(self.held_out)
+            if self.stream is None:
+                return None, fed(self.held_out)
+            held_out: tuple[Any, ...] = ()
+            for held_out, _ in self._validation_blocks():
+                if not bool(jnp.isfinite(self._run_validation(carry, held_out, self.fixed)).all()):
+                    break
+            return None, fed(held_out)
 
     def rows(self, rows: np.ndarray[Any, Any]) -> tuple[Any, ...]:
         """Some examples, on the device."""
