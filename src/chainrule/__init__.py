@@ -213,6 +213,7 @@ from chainrule.optimize import (
     WarmUp,
 )
 from chainrule.train import (
+    Between,
     Checkpoints,
     EarlyStopping,
     History,
@@ -227,11 +228,10 @@ from chainrule.train import (
     fit_folder,
     fit_table,
     formulas,
-    grid,
     load,
     load_table,
     resume,
-    search,
+    sweep,
 )
 from chainrule.verbs import check_gradient, compile, directional, evaluate, gradient, in_training, simplify
 
@@ -276,6 +276,7 @@ __all__ = [
     "AveragePool1D",
     "AveragePool2D",
     "BatchNormalization",
+    "Between",
     "Bidirectional",
     "Boundary",
     "Capsule",
@@ -416,7 +417,6 @@ __all__ = [
     "gradient",
     "greater",
     "greater_equal",
-    "grid",
     "gumbel_softmax",
     "hard_sigmoid",
     "hard_tanh",
@@ -480,7 +480,6 @@ __all__ = [
     "reset_gate",
     "reshape",
     "resume",
-    "search",
     "selu",
     "sharpen",
     "sigmoid",
@@ -503,6 +502,7 @@ __all__ = [
     "sum_of_squared_residuals",
     "surface",
     "svg",
+    "sweep",
     "swish",
     "tanh",
     "thresholded_relu",

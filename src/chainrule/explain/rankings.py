@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chainrule.train.readings import READINGS
-from chainrule.train.search import Ranking
+from chainrule.train.sweeps.ranking import Ranking
 
 if TYPE_CHECKING:
     from chainrule.explain.figures import Drawing

@@ -9,11 +9,12 @@ from chainrule.train.objective import Objective
 from chainrule.train.replay import ReplayedStep
 from chainrule.train.resume import resume
 from chainrule.train.run import Run
-from chainrule.train.search import Candidate, Ranking, grid, search
 from chainrule.train.step import StepGraph, step_graph
+from chainrule.train.sweeps import Between, Candidate, Ranking, sweep
 from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
 
 __all__ = [
+    "Between",
     "Candidate",
     "Checkpoints",
     "EarlyStopping",
@@ -30,11 +31,10 @@ __all__ = [
     "fit_folder",
     "fit_table",
     "formulas",
-    "grid",
     "load",
     "load_table",
     "resume",
     "save",
-    "search",
     "step_graph",
+    "sweep",
 ]
