@@ -6,6 +6,7 @@ from chainrule.train.fit import EarlyStopping, Trainer, fit
 from chainrule.train.formulas import formulas
 from chainrule.train.history import History, TrainingWarning
 from chainrule.train.objective import Objective
+from chainrule.train.rate_test import RateTest, find_learning_rate
 from chainrule.train.replay import ReplayedStep
 from chainrule.train.resume import resume
 from chainrule.train.run import Run
@@ -21,12 +22,14 @@ __all__ = [
     "History",
     "Objective",
     "Ranking",
+    "RateTest",
     "ReplayedStep",
     "Run",
     "StepGraph",
     "TableRun",
     "Trainer",
     "TrainingWarning",
+    "find_learning_rate",
     "fit",
     "fit_folder",
     "fit_table",
