@@ -42,7 +42,9 @@ def folds(how: Any, X: Any, y: Any, classes: bool, seed: int = 0) -> list[tuple[
         pairs = [tuple(pair) for pair in how]
     else:
         raise ConfigurationError(
-            "folds are a number, a splitter of scikit-learn, or pairs of row numbers", given=repr(how), expected="folds=5"
+            "folds are a number, a splitter of scikit-learn, or pairs of row numbers",
+            given=repr(how),
+            expected="folds=5",
         )
     if not pairs or any(len(pair) != 2 for pair in pairs):
         raise ConfigurationError("folds are pairs: rows to train on, rows held out", given=f"{len(pairs)} of them")
@@ -56,5 +58,7 @@ def _rows(given: Any, rows: int) -> Array:
     if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "iu":
         raise DataError("a fold is a list of row numbers", given=f"{numbers.dtype} {numbers.shape}")
     if numbers.min() < 0 or numbers.max() >= rows:
-        raise DataError("a fold has a row that there is not", given=f"up to {numbers.max()}", expected=f"0 to {rows - 1}")
+        raise DataError(
+            "a fold has a row that there is not", given=f"up to {numbers.max()}", expected=f"0 to {rows - 1}"
+        )
     return numbers.astype(np.int64)

@@ -59,6 +59,7 @@ __all__ = [
     "histories",
     "jacobian",
     "rankings",
+    "rates",
     "replayed",
     "surface",
     "trace",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,10 @@ def draw_rate_test(test: RateTest) -> Drawing:
         start, least = float(test.smoothed[0]), float(test.smoothed.min())
         room = max(start - least, 1e-12)
         axes.set(xscale="log", xlim=(rates[0], rates[-1]), ylim=(least - 0.15 * room, start + 0.6 * room))
-        places = [(test.learning_rate, COLOURS[1], "-", "learning rate"), (test.lowest, COLOURS[2], (0, (6, 2)), "lowest")]
+        places: list[tuple[float, str, Any, str]] = [
+            (test.learning_rate, COLOURS[1], "-", "learning rate"),
+            (test.lowest, COLOURS[2], (0, (6, 2)), "lowest"),
+        ]
         if test.diverges is not None:
             places.append((test.diverges, COLOURS[6], (0, (2, 1.5)), "diverges"))
         for rate, colour, dashes, name in places:

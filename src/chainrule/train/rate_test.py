@@ -1,4 +1,4 @@
-"""The learning rate found by trying: it grows from step to step, and the loss tells where it is right and where too much."""
+"""The learning rate found by trying: it grows from step to step, and the loss tells what is right and what too much."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def find_learning_rate(
     """Find the learning rate by a range test: it grows by one factor from step to step until the loss diverges.
 
     αₜ = low · (high/low)^(t/(steps−1)). The losses Lₜ of the steps are smoothed, Sₜ = β Sₜ₋₁ + (1 − β) Lₜ, over
-    1 − βᵗ⁺¹, with β = 0.9, and averaged over the seeds; a test ends where S is as far above its beginning as it was ever
-    below, or no longer finite. The rate is the one at which S falls fastest per factor of the rate, looked for between a
-    tenth and a third of the rate at which S is smallest: above that it is about to rise, and farther below the steepest
-    place is often noise. Sources: Smith 2015 (the test); Howard and Gugger 2020, fast.ai (the steepest place, a
+    1 − βᵗ⁺¹, with β = 0.9, and averaged over the seeds; a test ends where S is as far above its beginning as it was
+    ever below, or no longer finite. The rate is the one at which S falls fastest per factor of the rate, looked for
+    between a tenth and a third of the rate at which S is smallest: above that it is about to rise, and farther below
+    the steepest place is often noise. Sources: Smith 2015 (the test); Howard and Gugger 2020, fast.ai (the steepest place, a
     tenth of the lowest).
 
     Every step is one of the compiled training that :func:`chainrule.fit` runs; the rate is a number that is fed.
@@ -138,7 +138,9 @@ class _Steps:
         self.trainer, self.alpha = trainer, trainer.step.update.rate
         if len(trainer.steps) > 1 or self.alpha not in trainer.plan.constants:
             raise ConfigurationError(
-                "a range test is of one rate", given=f"{len(trainer.steps)} objectives, α = {self.alpha}", expected="one"
+                "a range test is of one rate",
+                given=f"{len(trainer.steps)} objectives, α = {self.alpha}",
+                expected="one",
             )
         count, self.batch = trainer.rows, min(trainer.plan.batch_size, trainer.rows)
         self.rows = order_of(count, 0, 0)[: steps * self.batch]  # more are never seen
@@ -170,7 +172,9 @@ def _diverged(losses: Array) -> bool:
         return True
     first = losses[:BEGINNING]
     smooth = smoothed(losses)
-    return bool(smooth[-1] - first.mean() > max(first.mean() - smooth.min(), 3 * first.std()) and len(losses) > BEGINNING)
+    return bool(
+        smooth[-1] - first.mean() > max(first.mean() - smooth.min(), 3 * first.std()) and len(losses) > BEGINNING
+    )
 
 
 def smoothed(losses: Array) -> Array:
@@ -196,7 +200,7 @@ def _read(rates: Array, losses: Array, optimizer: str) -> RateTest:
         raise ConfigurationError(
             "the loss falls at no rate of the range",
             given=f"{first.mean():.4g} at {rates[0]:.2g}, at its lowest {curve[lowest]:.4g} at {rates[lowest]:.2g}",
-            hint="a wider range: low=1e-8; or is there nothing to learn? run.why() of a short training looks for reasons",
+            hint="a wider range, such as low=1e-8; or nothing can be learned: run.why() of a training tells reasons",
         )
     diverges = None if ended == len(rates) else float(rates[ended])
     rate = float(rates[steepest])

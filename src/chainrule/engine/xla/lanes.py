@@ -55,12 +55,14 @@ class Lanes:
         with epochs._precision():
             put = partial(_put, kinds=epochs.kinds)
             carry = tuple(np.asarray(put(n, start[n])) for n in epochs.leaves)
-            values = epochs.plan.constants | constants
+            values = {**epochs.plan.constants, **constants}
             fixed = (*(np.asarray(put(n, v)) for n, v in values.items()), np.uint32(seed % 2**32))
         best = carry if epochs.plan.monitor is not None else ()
         return Lane((carry, best, tuple(np.asarray(c) for c in epochs.control)), fixed)
 
-    def run(self, lanes: Sequence[Lane], orders: Sequence[Array], held_out: Sequence[Array], epochs: Sequence[int]) -> list[Array]:
+    def run(
+        self, lanes: Sequence[Lane], orders: Sequence[Array], held_out: Sequence[Array], epochs: Sequence[int]
+    ) -> list[Array]:
         """Train some, each for so many epochs or until it is no longer running.
 
         Args:

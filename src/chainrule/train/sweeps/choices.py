@@ -107,7 +107,7 @@ class Choices:
 
     def written(self, chosen: Mapping[str, Any]) -> str:
         """A candidate's name: ``width 8, learning rate 0.01``."""
-        if list(chosen) == [self.plain]:
+        if self.plain is not None and list(chosen) == [self.plain]:
             return str(chosen[self.plain])
         if not chosen:
             return "as it is"
@@ -251,7 +251,9 @@ class Recipes:
     def of(self, chosen: Mapping[str, Any]) -> Recipe:
         """How to train what was chosen."""
         values = {name: self.choices.value(name, shown) for name, shown in chosen.items()}
-        room = {r: {n: v for n, v in values.items() if self.rooms[n] == r} for r in ("argument", "setting", "optimizer")}
+        room = {
+            r: {n: v for n, v in values.items() if self.rooms[n] == r} for r in ("argument", "setting", "optimizer")
+        }
         network = values["network"] if self.rooms.get("network") == "network" else self.network
         settings, constants = {**self.settings, **room["setting"]}, room["optimizer"]
         given = settings.pop("learning_rate", None)
@@ -280,7 +282,11 @@ def _arguments(network: Any) -> tuple[str, ...]:
 
 def _needed(network: Any) -> list[str]:
     """The arguments that have no default."""
-    return [n for n, p in inspect.signature(network).parameters.items() if p.default is p.empty and p.kind < p.VAR_POSITIONAL]
+    return [
+        n
+        for n, p in inspect.signature(network).parameters.items()
+        if p.default is p.empty and p.kind < p.VAR_POSITIONAL
+    ]
 
 
 def _rule(value: Any, constants: Mapping[str, Any] | None) -> Optimizer:
@@ -289,6 +295,10 @@ def _rule(value: Any, constants: Mapping[str, Any] | None) -> Optimizer:
     known = [f.name for f in fields(rule)]
     foreign = [n for n in constants or {} if n not in known]
     if foreign:
-        name = next(k for k, kind in OPTIMIZERS.items() if type(rule) is kind) if type(rule) in OPTIMIZERS.values() else ""
-        raise ConfigurationError(f"{name or type(rule).__name__} has no {foreign[0]}", given=foreign[0], expected=", ".join(known))
+        name = (
+            next(k for k, kind in OPTIMIZERS.items() if type(rule) is kind) if type(rule) in OPTIMIZERS.values() else ""
+        )
+        raise ConfigurationError(
+            f"{name or type(rule).__name__} has no {foreign[0]}", given=foreign[0], expected=", ".join(known)
+        )
     return replace(rule, **constants) if constants else rule

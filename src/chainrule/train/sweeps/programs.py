@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -169,6 +169,17 @@ def shape_of(rule: Optimizer) -> tuple[Any, dict[str, float]]:
     return tuple(described(n) for n in nodes), numbers
 
 
+class Rest(Protocol):
+    """The trainings that wait."""
+
+    @property
+    def over(self) -> bool:
+        """Whether all is to end where it is."""
+
+    def take(self) -> Training | None:
+        """One that waits, or None."""
+
+
 class Alone:
     """Trainings one by one, each as :func:`chainrule.fit` would make it."""
 
@@ -177,15 +188,16 @@ class Alone:
     def __init__(self, examples: Examples, epochs: int) -> None:
         self.examples, self.epochs = examples, epochs
 
-    def run(self, some: Sequence[Training], upto: int, another: Callable[[], Training | None]) -> None:
+    def run(self, some: Sequence[Training], upto: int, rest: Rest) -> None:
         """Bring trainings to an epoch."""
         for training in some:
             begin = time.perf_counter()
             if training.state is None:
                 training.state = trainer_for(self.examples, training)
             trainer: Trainer = training.state
-            trainer.run_epochs(upto - trainer.history.epochs)
-            training.history = trainer.history
+            training.history = history = trainer.history
+            while history.epochs < upto and not history.stopped and not rest.over:
+                trainer.run_epochs(min(trainer.chunk, upto - history.epochs))
             training.seconds += time.perf_counter() - begin
 
     def going_on(self, training: Training) -> bool:
@@ -207,9 +219,10 @@ class Together:
         examples: what they learn from.
         epochs: how many at most.
         pattern: one of them.
+        count: how many there are.
     """
 
-    def __init__(self, examples: Examples, epochs: int, pattern: Training) -> None:
+    def __init__(self, examples: Examples, epochs: int, pattern: Training, count: int) -> None:
         from chainrule.engine.xla.lanes import Lanes, width_for
 
         self.examples, self.epochs = examples, epochs
@@ -218,21 +231,22 @@ class Together:
         rule = pattern.recipe.settings["optimizer"]
         self._symbols = {n: str(n.name) for n in plan.constants if str(n.name) in shape_of(rule)[1]}
         self.fits = len(set(self._symbols.values())) == len(self._symbols) == len(shape_of(rule)[1])
-        self.chunk = min(trainer.chunk, epochs)
         self._orders: dict[tuple[int, int], Array] = {}
         if not self.fits:
             return
         rows, held_out = examples.rows(pattern, examples.count)
-        self.width = width_for(plan)
-        first = trainer.first_values(None, 0) if pattern.recipe.settings.get("start") is None else trainer.values
+        self.width = min(width_for(plan), count)
+        # A call is as long as that of one training: who ends within it makes the others wait no longer.
+        self.chunk = min(max(1, trainer.chunk // self.width), epochs)
+        first = trainer.first_values(pattern.recipe.settings.get("start"), pattern.seed)
         data = examples.together(trainer)
         dtype = pattern.recipe.settings.get("dtype", "float32")
         self.lanes = Lanes(plan, first, data, len(rows), len(held_out), dtype, self.width)
 
-    def run(self, some: Sequence[Training], upto: int, another: Callable[[], Training | None]) -> None:
-        """Bring trainings to an epoch; where one is there, another takes its place among them."""
+    def run(self, some: Sequence[Training], upto: int, rest: Rest) -> None:
+        """Bring trainings to an epoch; where one is there, another of the rest takes its place among them."""
         now = list(some)
-        while now:
+        while now and not rest.over:
             begin = time.perf_counter()
             for training in now:
                 self._begin(training)
@@ -246,7 +260,7 @@ class Together:
                 self._note(training, rows)
             there = [t for t in now if t.epochs >= upto or not self.going_on(t)]
             now = [t for t in now if t not in there]
-            now += [t for t in (another() for _ in there) if t is not None]
+            now += [t for t in (rest.take() for _ in there) if t is not None]
 
     def _begin(self, training: Training) -> None:
         if training.state is None:
@@ -313,7 +327,7 @@ class Program:
         with self._lock:
             if self._made is None:
                 alone = Alone(self.examples, self.epochs)
-                together = None if self.alone else Together(self.examples, self.epochs, pattern)
+                together = None if self.alone else Together(self.examples, self.epochs, pattern, 1 + len(self.waiting))
                 self._made = alone if together is None or not together.fits else together
             return self._made
 
@@ -333,13 +347,14 @@ def key_of(examples: Examples, training: Training) -> Any:
 
 def trainer_for(examples: Examples, training: Training) -> Trainer:
     """The training as :func:`chainrule.fit` would begin it."""
-    given = examples.given_to(training) | training.recipe.settings
+    given = {**examples.given_to(training), **training.recipe.settings}
     return Trainer(training.recipe.make(), seed=training.seed, **given)
 
 
 def run_of(examples: Examples, training: Training, epochs: int) -> Run:
     """The network of a training that has ended."""
-    assert training.numbers is not None and training.history is not None
+    assert training.numbers is not None
+    assert training.history is not None
     trainer = trainer_for(examples, training)
     parameters = {name: training.numbers[name] for name in trainer.step.parameter_names}
     states = {name: training.numbers[name] for s in trainer.steps for name in s.state_names}

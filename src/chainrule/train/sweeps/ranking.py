@@ -166,7 +166,7 @@ class Ranking:
         ]
 
     def __str__(self) -> str:
-        """A row for each candidate: mean, spread, how far behind the best, epochs, parameters (if they differ), seconds."""
+        """A row for each candidate: mean, spread, how far behind the best, epochs, parameters, seconds."""
         width = max(len("candidate"), *(len(c.name) for c in self.candidates)) + 2
         title = self.monitor.replace("_", " ")
         sizes = len({c.parameter_count for c in self.candidates if not c.failed}) > 1

@@ -60,7 +60,9 @@ def _distribution(optuna: Any, name: str, values: Any) -> Any:
         kind = kinds.IntDistribution if values.whole else kinds.FloatDistribution
         return kind(values.low, values.high, log=values.log)
     raise ConfigurationError(
-        "a study needs to know the ends of a range", given=f"{name}: {type(values).__name__}", expected="cr.Between(low, high)"
+        "a study needs to know the ends of a range",
+        given=f"{name}: {type(values).__name__}",
+        expected="cr.Between(low, high)",
     )
 
 

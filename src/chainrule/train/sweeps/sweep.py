@@ -15,6 +15,7 @@ import numpy as np
 from chainrule.data.folds import folds as deal
 from chainrule.errors import ChainruleError, ConfigurationError, near
 from chainrule.train.fit import Trainer, _at_least_one
+from chainrule.train.run import Run
 from chainrule.train.sweeps.choices import Recipe, Recipes, read_choices
 from chainrule.train.sweeps.programs import Examples, Program, Training, key_of, run_of
 from chainrule.train.sweeps.ranking import Candidate, Ranking
@@ -104,6 +105,8 @@ def sweep(
             given=f"trials={trials}, halving={halving}",
             expected="trials=30, halving=None",
         )
+    if isinstance(network, Run):  # every candidate goes on from it
+        settings = {"start": network, **settings}
     choices_ = read_choices(network, choices)
     recipes = Recipes(network, choices_, settings, SETTINGS)
     examples = _examples(X, Y, validation_data, validation_split, folds, chosen_seeds[0])
@@ -122,7 +125,9 @@ def sweep(
             assert trials is not None
             propose(study, choices_, recipes, trials, race)
         else:
-            found = choices_.grid() if trials is None else choices_.draw(_at_least_one(trials, "trials"), chosen_seeds[0])
+            found = (
+                choices_.grid() if trials is None else choices_.draw(_at_least_one(trials, "trials"), chosen_seeds[0])
+            )
             race.run({choices_.written(some): (some, recipes) for some in found})
     finally:
         race.line.end()
@@ -183,9 +188,8 @@ class Race:
         self.monitor, self.halving, self.records, self.workers = monitor, halving, records, workers
         self.trainings: dict[str, list[Training]] = {}
         self.chosen: dict[str, Mapping[str, Any]] = {}
-        self.line = Line(False)
+        self.line, self.over, self.lock = Line(False), False, Lock()
         self._programs: dict[Any, Program] = {}
-        self._lock = Lock()
 
     def run(self, candidates: Mapping[str, tuple[Mapping[str, Any], Recipes]]) -> None:
         """Train some candidates, from all seeds, on all folds."""
@@ -242,8 +246,7 @@ class Race:
                 for future in work:
                     future.result()
             except BaseException:
-                for program in self._programs.values():
-                    program.waiting.clear()
+                self.over = True
                 raise
 
     def _program_of(self, training: Training) -> Program:
@@ -258,9 +261,9 @@ class Race:
     def _work(self, upto: int) -> None:
         """What a thread does: take trainings of a program that has the fewest threads, as long as any wait."""
         while True:
-            with self._lock:
+            with self.lock:
                 waiting = [p for p in self._programs.values() if p.waiting]
-                if not waiting:
+                if not waiting or self.over:
                     return
                 program = min(waiting, key=lambda p: p.taken)
                 program.taken += 1
@@ -271,29 +274,22 @@ class Race:
                 program.taken -= 1
 
     def _run(self, program: Program, first: Training, upto: int) -> None:
-        some = [first]
-
-        def another() -> Training | None:
-            with self._lock:
-                if not program.waiting:
-                    return None
-                some.append(program.waiting.pop(0))
-                return some[-1]
-
+        rest = Taken(program, first, self)
         try:
             runner = program.made(first)
-            while len(some) < runner.width and another() is not None:
+            while len(rest.taken) < runner.width and rest.take() is not None:
                 pass
-            runner.run(tuple(some), upto, another)
+            runner.run(tuple(rest.taken), upto, rest)
         except Exception as error:
-            for training in some:
+            for training in rest.taken:
                 training.wrong = training.wrong or error
-        for training in some:
-            if training.wrong is None and training.epochs < self.epochs and runner.going_on(training):
-                training.runner = runner
-                continue
+        if self.over:
+            return
+        for training in rest.taken:
             if training.wrong is None:
                 training.runner = runner
+                if training.epochs < self.epochs and runner.going_on(training):
+                    continue
             self._end(training)
 
     def _end(self, training: Training) -> None:
@@ -302,7 +298,7 @@ class Race:
             training.runner.end(training)
         training.state = training.runner = None
         if self.records is not None:
-            with self._lock:
+            with self.lock:
                 self.records.note(training)
         self.line.show(1)
 
@@ -312,7 +308,7 @@ class Race:
         sign = -1.0 if column.endswith("accuracy") else 1.0
 
         def place(name: str) -> tuple[bool, bool, float]:
-            scores = [self._score_at(t, column, upto) for t in candidates[name]]
+            scores = [_score_at(t, column, upto) for t in candidates[name]]
             early = any(t.given_up is not None and t.given_up < upto for t in candidates[name])
             return early, not np.all(np.isfinite(scores)), sign * float(np.mean(scores))
 
@@ -321,16 +317,6 @@ class Race:
                 if not training.ended:
                     training.given_up = upto
                     self._end(training)
-
-    def _score_at(self, training: Training, column: str, upto: int) -> float:
-        """The score that a training had at an epoch; of one restored from a record as well."""
-        history = training.history
-        if training.wrong is not None or history is None or (history.diverged or upto + 1) <= upto:
-            return float("nan")
-        seen = history[column][:upto]
-        if history.best_epoch is None:
-            return float(seen[-1])
-        return float(seen.max() if column.endswith("accuracy") else seen.min())
 
     def column(self) -> str:
         """The column of the history that candidates are ranked by."""
@@ -403,6 +389,34 @@ class Race:
             given="; ".join(f"{name}: {why}" for why, name in list(first.items())[:5]),
             hint="smaller learning rates, or clip_norm=1" if rates else getattr(errors[0], "hint", None),
         ) from (errors[0] if errors and isinstance(errors[0], Exception) else None)
+
+
+def _score_at(training: Training, column: str, upto: int) -> float:
+    """What a training reported for an epoch, or for its last before; NaN where it diverged."""
+    history = training.history
+    if training.wrong is not None or history is None or 0 < (history.diverged or 0) <= upto:
+        return float("nan")
+    return float(history[column][:upto][-1])
+
+
+class Taken:
+    """The trainings of a program that a thread has taken, and what it takes them from."""
+
+    def __init__(self, program: Program, first: Training, race: Race) -> None:
+        self.taken, self._program, self._race = [first], program, race
+
+    @property
+    def over(self) -> bool:
+        """Whether all is to end where it is."""
+        return self._race.over
+
+    def take(self) -> Training | None:
+        """One that waits, or None."""
+        with self._race.lock:
+            if not self._program.waiting:
+                return None
+            self.taken.append(self._program.waiting.pop(0))
+            return self.taken[-1]
 
 
 def reason(error: Exception | str) -> str:
