@@ -36,7 +36,7 @@ def folds(how: Any, X: Any, y: Any, classes: bool, seed: int = 0) -> list[tuple[
         fewest = int(np.unique(np.asarray(y), return_counts=True)[1].min()) if classes else 0
         kind = StratifiedKFold if classes and fewest >= how else KFold
         how = kind(int(how), shuffle=True, random_state=seed)
-    if hasattr(how, "split"):
+    if hasattr(how, "split") and not isinstance(how, (str, bytes)):
         pairs = list(how.split(np.zeros((rows, 1)), None if y is None else np.asarray(y)))
     elif isinstance(how, Iterable) and not isinstance(how, (str, bytes)):
         pairs = [tuple(pair) for pair in how]

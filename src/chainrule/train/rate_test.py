@@ -19,6 +19,8 @@ from chainrule.train.readings import READINGS
 Array = np.ndarray[Any, Any]
 SMOOTHING = 0.9
 """β of the running mean of the losses."""
+MOST_NUMBERS = 1 << 26
+"""Of examples so many numbers are taken, at most; beyond that the steps see the same ones again."""
 BEGINNING = 10
 """So many steps tell where the loss began."""
 NEAREST, FARTHEST = 3.0, 10.0
@@ -86,8 +88,8 @@ def find_learning_rate(
     1 − βᵗ⁺¹, with β = 0.9, and averaged over the seeds; a test ends where S is as far above its beginning as it was
     ever below, or no longer finite. The rate is the one at which S falls fastest per factor of the rate, looked for
     between a tenth and a third of the rate at which S is smallest: above that it is about to rise, and farther below
-    the steepest place is often noise. Sources: Smith 2015 (the test); Howard and Gugger 2020, fast.ai (the steepest place, a
-    tenth of the lowest).
+    the steepest place is often noise. Sources: Smith 2015 (the test); Howard and Gugger 2020, fast.ai (the steepest
+    place, a tenth of the lowest).
 
     Every step is one of the compiled training that :func:`chainrule.fit` runs; the rate is a number that is fed.
 
@@ -121,7 +123,9 @@ def find_learning_rate(
     losses = np.full((_at_least_one(seeds, "seeds"), steps), np.nan)
     runner: _Steps | None = None
     for seed, row in enumerate(losses):
-        runner = runner or _Steps(Trainer(network, X, Y, optimizer=rule, batch_size=batch_size, **settings), steps)
+        runner = runner or _Steps(
+            Trainer(network, X, Y, optimizer=rule, batch_size=batch_size, devices=1, **settings), steps
+        )
         for t, loss in enumerate(runner.through(rates, seed)):
             row[t] = loss
             if _diverged(row[: t + 1]):
@@ -143,7 +147,9 @@ class _Steps:
                 expected="one",
             )
         count, self.batch = trainer.rows, min(trainer.plan.batch_size, trainer.rows)
-        self.rows = order_of(count, 0, 0)[: steps * self.batch]  # more are never seen
+        numbers = sum(int(np.prod(a.shape[1:])) for a in trainer.examples)
+        wanted = min(steps * self.batch, max(self.batch, MOST_NUMBERS // max(numbers, 1)))
+        self.rows = order_of(count, 0, 0)[:wanted]
         data = [np.asarray(chosen(a, self.rows)) for a in trainer.examples]
         first, dtype = trainer.first_values(None, 0), trainer.settings["dtype"]
         self.lanes = Lanes(trainer.plan, first, data, self.batch, 0, dtype)

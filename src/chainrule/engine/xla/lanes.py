@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from chainrule.engine.xla.epochs import NOT_FINITE, RUNNING, Epochs, Plan, _put
+from chainrule.engine.xla.epochs import NOT_FINITE, RUNNING, Epochs, Plan
 from chainrule.graph.dim import definite
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
@@ -53,7 +52,7 @@ class Lanes:
         """A training that has not begun: its first values, constants and seed."""
         epochs = self._epochs
         with epochs._precision():
-            put = partial(_put, kinds=epochs.kinds)
+            put = epochs._put
             carry = tuple(np.asarray(put(n, start[n])) for n in epochs.leaves)
             values = {**epochs.plan.constants, **constants}
             fixed = (*(np.asarray(put(n, v)) for n, v in values.items()), np.uint32(seed % 2**32))

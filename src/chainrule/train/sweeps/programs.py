@@ -102,6 +102,8 @@ class Examples:
         if self.validation_data is not None:
             held_out = self.validation_data[0] if self.Y is not None else self.validation_data
             return np.arange(count), np.arange(count, count + _count(held_out))
+        if not self.validation_split:
+            return np.arange(count), np.arange(0)
         return parted(count, self.validation_split, training.seed)
 
     def together(self, trainer: Trainer) -> list[Array]:
@@ -336,7 +338,7 @@ def key_of(examples: Examples, training: Training) -> Any:
     """What trainings of one program share, or None for one that is trained by itself."""
     settings = training.recipe.settings
     rule = settings.get("optimizer")
-    by_itself = ("sample_weight", "class_weight", "watch")
+    by_itself = ("sample_weight", "class_weight", "watch", "devices")
     if not isinstance(rule, Optimizer) or isinstance(rule.learning_rate, Mapping) or not examples.in_memory:
         return None
     if any(settings.get(name) is not None for name in by_itself):
@@ -347,7 +349,8 @@ def key_of(examples: Examples, training: Training) -> Any:
 
 def trainer_for(examples: Examples, training: Training) -> Trainer:
     """The training as :func:`chainrule.fit` would begin it."""
-    given = {**examples.given_to(training), **training.recipe.settings}
+    # The cores are shared by trainings, not by the rows of a batch.
+    given = {"devices": 1, **examples.given_to(training), **training.recipe.settings}
     return Trainer(training.recipe.make(), seed=training.seed, **given)
 
 

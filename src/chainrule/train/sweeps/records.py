@@ -83,38 +83,34 @@ class Records:
         noted = self._lines.get(_key(training))
         if noted is None:
             return False
-        numbers = None
-        if not noted["wrong"]:
-            from safetensors import SafetensorError
-            from safetensors.numpy import load as from_bytes
+        from safetensors import SafetensorError
+        from safetensors.numpy import load as from_bytes
 
-            try:
-                content = (self.folder / NUMBERS / f"{noted['sha256']}.safetensors").read_bytes()
-                if hashlib.sha256(content).hexdigest() != noted["sha256"]:
-                    return False  # it was altered, and is trained again
-                numbers = from_bytes(content)
-            except (OSError, SafetensorError):
-                return False
+        try:
+            content = (self.folder / NUMBERS / f"{noted['sha256']}.safetensors").read_bytes()
+            if hashlib.sha256(content).hexdigest() != noted["sha256"]:
+                return False  # it was altered, and is trained again
+            numbers = from_bytes(content)
+        except (OSError, SafetensorError):
+            return False
         h = noted["history"]
         table = np.array(h["table"], float).reshape(-1, len(h["columns"]))
         training.history = History(h["columns"], table, h["stopped"], h["best_epoch"], h["diverged"])
         training.numbers, training.seconds, training.ended = numbers, noted["seconds"], True
-        training.wrong, training.given_up = noted["wrong"] or None, noted["given up"]
-        training.parameter_count = noted["parameters"]
+        training.given_up, training.parameter_count = noted["given up"], noted["parameters"]
         return True
 
     def note(self, training: Training) -> None:
-        """Write down a training that has ended."""
+        """Write down a training that has ended; one that failed is tried again when the sweep goes on."""
         from safetensors.numpy import save as to_bytes
 
-        digest = ""
-        if training.numbers is not None:
-            content = to_bytes({k: np.asarray(v, order="C") for k, v in training.numbers.items()})
-            digest = hashlib.sha256(content).hexdigest()
-        h = training.history or History(())
+        h = training.history
+        if h is None or training.numbers is None:
+            return
+        content = to_bytes({k: np.asarray(v, order="C") for k, v in training.numbers.items()})
+        digest = hashlib.sha256(content).hexdigest()
         line = {
             "key": _key(training),
-            "wrong": "" if training.wrong is None else str(training.wrong),
             "given up": training.given_up,
             "parameters": training.parameter_count,
             "seconds": round(training.seconds, 3),
@@ -128,8 +124,7 @@ class Records:
             },
         }
         try:
-            if digest:
-                _write(self.folder / NUMBERS / f"{digest}.safetensors", content)
+            _write(self.folder / NUMBERS / f"{digest}.safetensors", content)
             with (self.folder / TRAININGS).open("ab") as out:
                 out.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
                 out.flush()

@@ -36,20 +36,17 @@ def propose(study: Any, choices: Choices, recipes: Recipes, trials: int, race: R
     while left:
         asked = [study.ask(ranges) for _ in range(min(left, AT_ONCE * race.workers))]
         left -= len(asked)
-        names = {}
-        for trial in asked:
-            chosen = {name: _shown(choices.by_name[name], trial.params[name]) for name in choices.by_name}
-            names[choices.written(chosen)] = chosen, recipes
-        race.run(names)
-        _check_direction(optuna, study, race)
-        for trial, name in zip(asked, (_name(choices, t) for t in asked), strict=True):
-            score = float(np.mean([t.score(race.column()) for t in race.trainings[name]]))
+        chosen = [
+            {name: _shown(values, trial.params[name]) for name, values in choices.by_name.items()} for trial in asked
+        ]
+        names = [choices.written(some) for some in chosen]
+        race.run({name: (some, recipes) for name, some in zip(names, chosen, strict=True)})
+        scores = [race.score(name) for name in names]
+        if np.isfinite(scores).any():
+            _check_direction(optuna, study, race.column())
+        for trial, score in zip(asked, scores, strict=True):
             good = np.isfinite(score)
             study.tell(trial, score if good else None, None if good else optuna.trial.TrialState.FAIL)
-
-
-def _name(choices: Choices, trial: Any) -> str:
-    return choices.written({name: _shown(values, trial.params[name]) for name, values in choices.by_name.items()})
 
 
 def _distribution(optuna: Any, name: str, values: Any) -> Any:
@@ -76,8 +73,7 @@ def _shown(values: Any, told: Any) -> Any:
     return told
 
 
-def _check_direction(optuna: Any, study: Any, race: Race) -> None:
-    column = race.column()
+def _check_direction(optuna: Any, study: Any, column: str) -> None:
     wanted = "maximize" if column.endswith("accuracy") else "minimize"
     if study.direction != optuna.study.StudyDirection[wanted.upper()]:
         raise ConfigurationError(

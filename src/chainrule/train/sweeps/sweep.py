@@ -65,7 +65,8 @@ def sweep(
             initial parameters, order and, with ``validation_split``, which examples are held out, for all candidates
             alike, so that differences can be taken seed by seed.
         epochs: of each training, at most.
-        monitor: the column of the history to rank by; the validation accuracy for classes, else the validation loss.
+        monitor: the column of the history to rank by; the validation accuracy for classes, else the validation loss
+            (the loss where nothing is held out).
         halving: give up the hopeless: of all candidates that have come to 1/η² of the epochs only the best 1/η go on,
             and of these, at 1/η of the epochs, again the best 1/η; η = 2 is careful, 3 is usual. By default all are
             trained to their end. Source: Jamieson and Talwalkar 2016 (successive halving).
@@ -317,6 +318,13 @@ class Race:
                 if not training.ended:
                     training.given_up = upto
                     self._end(training)
+
+    def score(self, name: str) -> float:
+        """The mean score of a candidate; NaN where a training failed or diverged."""
+        some = self.trainings[name]
+        if any(t.wrong is not None for t in some):
+            return float("nan")
+        return float(np.mean([t.score(self.column()) for t in some]))
 
     def column(self) -> str:
         """The column of the history that candidates are ranked by."""
