@@ -140,19 +140,19 @@ class _Steps:
         from chainrule.engine.xla import Lanes
 
         self.trainer, self.alpha = trainer, trainer.step.update.rate
-        if len(trainer.steps) > 1 or self.alpha not in trainer.plan.constants:
+        if len(trainer.steps) > 1 or self.alpha not in trainer.epochs.plan.constants:
             raise ConfigurationError(
                 "a range test is of one rate",
                 given=f"{len(trainer.steps)} objectives, α = {self.alpha}",
                 expected="one",
             )
-        count, self.batch = trainer.rows, min(trainer.plan.batch_size, trainer.rows)
-        numbers = sum(int(np.prod(a.shape[1:])) for a in trainer.examples)
+        count, self.batch = trainer.rows, min(trainer.epochs.plan.batch_size, trainer.rows)
+        numbers = sum(int(np.prod(a.shape[1:])) for a in trainer.epochs.examples)
         wanted = min(steps * self.batch, max(self.batch, MOST_NUMBERS // max(numbers, 1)))
         self.rows = order_of(count, 0, 0)[:wanted]
-        data = [np.asarray(chosen(a, self.rows)) for a in trainer.examples]
+        data = [np.asarray(chosen(a, self.rows)) for a in trainer.epochs.examples]
         first, dtype = trainer.first_values(None, 0), trainer.settings["dtype"]
-        self.lanes = Lanes(trainer.plan, first, data, self.batch, 0, dtype)
+        self.lanes = Lanes(trainer.epochs.plan, first, data, self.batch, 0, dtype)
 
     def through(self, rates: Array, seed: int) -> Iterator[float]:
         """The losses of the batches, each before its step, as long as they are finite."""

@@ -160,7 +160,6 @@ class Epochs:
         stream: for examples that are not to lie on the device: called with an order of rows and a number of them, it
             goes through arrays of so many.
         devices: what it runs on.
-        rows: how many of the examples an epoch goes through, where not all.
     """
 
     plan: Plan
@@ -170,7 +169,6 @@ class Epochs:
     dtype: Any = None
     stream: Stream | None = None
     devices: Devices = field(default_factory=Devices)
-    rows: int | None = None
     status: int = field(default=RUNNING, init=False)
     best_epoch: int = field(default=-1, init=False)
 
@@ -180,7 +178,7 @@ class Epochs:
         self.leaves = tuple(plan.carry)
         self._turns = [Program((*t.carry.values(), *t.outputs), plan.draws) for t in plan.turns]
         self._watched = [Program(t.watched, plan.draws) for t in plan.turns]
-        self.steps = -(-(self.rows or len(self.examples[0])) // plan.batch_size)
+        self.steps = -(-len(self.examples[0]) // plan.batch_size)
         self.width = sum(int(np.prod(definite(n.shape))) for n in plan.watched)
         self._kept = [(np.zeros(0, np.int64), np.zeros((0, self.width)))]
         self._validate = Program(plan.validation, plan.draws)

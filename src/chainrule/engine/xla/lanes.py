@@ -45,7 +45,8 @@ class Lanes:
         width: int = 1,
     ) -> None:
         self.width, self.held_out = width, held_out
-        self._epochs = Epochs(plan, start, data, (), dtype, rows=rows)
+        self._epochs = Epochs(plan, start, data, (), dtype)
+        self._epochs.steps = -(-rows // plan.batch_size)  # an epoch goes through some of the data
         self._run = jax.jit(self._one if width == 1 else jax.vmap(self._one, in_axes=(*(0,) * 7, None)))
 
     def begin(self, start: Mapping[Node, Any], constants: Mapping[Node, Any], seed: int) -> Lane:
@@ -97,9 +98,11 @@ class Lanes:
         self, carry: Any, best: Any, control: Any, orders: Any, epochs: Any, rows: Any, fixed: Any, data: Any
     ) -> tuple[Any, ...]:
         held_out = tuple(jnp.take(a, rows, axis=0) for a in data) if self.held_out else ()
-        program = self._epochs._program
-        carry, best, control, history, _, done, _ = program(
-            carry, best, control, orders, epochs, data, held_out, fixed, careful=True
+        program = self._epochs
+        whole = np.int32(0), np.int32(program.steps)
+        room = program._room(orders.shape[1])
+        carry, best, control, history, _, done, *_ = program._program(
+            carry, best, control, orders, epochs, whole, room, data, held_out, fixed, careful=True
         )
         return carry, best, control, history, done
 

@@ -23,6 +23,8 @@ from chainrule.train.run import Run, inputs_of
 from chainrule.train.sweeps.choices import Recipe
 
 Array = np.ndarray[Any, Any]
+MOST_KEPT = 1 << 24
+"""So many row numbers, of orders that several trainings share, are kept at most."""
 
 
 @dataclass(eq=False)
@@ -229,7 +231,7 @@ class Together:
 
         self.examples, self.epochs = examples, epochs
         self.trainer = trainer = trainer_for(examples, pattern)
-        plan = trainer.plan
+        plan = trainer.epochs.plan
         rule = pattern.recipe.settings["optimizer"]
         self._symbols = {n: str(n.name) for n in plan.constants if str(n.name) in shape_of(rule)[1]}
         self.fits = len(set(self._symbols.values())) == len(self._symbols) == len(shape_of(rule)[1])
@@ -284,9 +286,12 @@ class Together:
         if not self.trainer.shuffle:
             return np.arange(rows)
         key = training.seed, epoch
-        if key not in self._orders:
-            self._orders[key] = order_of(rows, training.seed, epoch)
-        return self._orders[key]
+        if key in self._orders:
+            return self._orders[key]
+        order = order_of(rows, training.seed, epoch)
+        if (len(self._orders) + 1) * rows < MOST_KEPT:
+            self._orders[key] = order
+        return order
 
     def _note(self, training: Training, rows: Array) -> None:
         history, lane, early = training.history, training.state, self.trainer.early_stopping

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.data.lazy import is_lazy
 from chainrule.errors import RunError
+from chainrule.train.checkpoints import fingerprint as checksum
 from chainrule.train.history import History
 from chainrule.train.sweeps.programs import Examples, Training
 
@@ -150,7 +151,7 @@ def _short(value: Any) -> str:
 
 
 def fingerprint(examples: Examples) -> str:
-    """A checksum of examples, labels, what is held out, and folds; of what is read when needed, of its size."""
+    """A checksum of examples, labels, what is held out, and folds."""
     digest = hashlib.sha256()
 
     def add(value: Any) -> None:
@@ -161,12 +162,9 @@ def fingerprint(examples: Examples) -> str:
         elif isinstance(value, tuple):
             for part in value:
                 add(part)
-        elif is_lazy(value):
-            digest.update(repr((type(value).__name__, value.shape)).encode())
         else:
-            array = np.asarray(value)
-            digest.update(repr((array.shape, array.dtype.str)).encode())
-            digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
+            array = value if is_lazy(value) else np.asarray(value)
+            digest.update(checksum(array.astype(str) if array.dtype == object else array).encode())
 
     for part in (examples.X, examples.Y, examples.validation_data, examples.validation_split):
         add("none" if part is None else part)
