@@ -17,6 +17,7 @@ from benchmarks.peers import PEERS, versions
 from benchmarks.prediction import prediction
 from benchmarks.report import machine, write
 from benchmarks.step import step
+from benchmarks.sweep import sweep
 from benchmarks.watch import watch
 
 
@@ -65,6 +66,7 @@ PARTS: dict[str, Callable[[Sequence[str], int, bool], Iterator[str]]] = {
     "checkpoints": lambda names, rounds, smoke: checkpoints(rounds, smoke),
     "depth": depth,
     "devices": lambda names, rounds, smoke: devices(rounds, smoke),
+    "sweep": lambda names, rounds, smoke: sweep(min(rounds, 3), smoke),
     "cold": lambda names, rounds, smoke: cold(names, rounds),
 }
 """By the name that the command takes; each gives the sections of the report one by one."""

@@ -53,15 +53,15 @@ x = cr.input("X", ("m", 784))
 for kind in ("tanh|relu", "learned mixture", "learned swish"):
     print(f"{kind:<16} A1 = {cr.Dense(8, activations[kind]())(x)}")
 
-# 2. The search.
-choices = {"activation": activations, "width": (16, 64), "depth": (1, 3)}
+# 2. The search: a sweep over architectures.
+choices = {"activation": list(activations), "width": [16, 64], "depth": [1, 3]}
 if options.short:
-    choices = {"activation": ("relu", "tanh|relu"), "width": (16,), "depth": (1, 2)}
-candidates = cr.grid(network, **choices)
-ranking = cr.search(
-    candidates,
+    choices = {"activation": ["relu", "tanh|relu"], "width": [16], "depth": [1, 2]}
+ranking = cr.sweep(
+    network,
     X,
     Y,
+    choices,
     seeds=2 if options.short else 4,
     epochs=10 if options.short else 40,
     optimizer=cr.Adam(0.002),

@@ -175,6 +175,7 @@ def test_validation_files_that_do_not_fit(refused, tmp_path, own, says):
         ("learning-rate", "-1", "positive number"),
         ("learning-rate", "0", "positive number"),
         ("learning-rate", "nan", "positive number"),
+        ("learning-rate", "automatic", "a number, or auto"),
         ("epochs", "0", "at least 1"),
         ("batch-size", "-1", "at least 1"),
         ("patience", "0", "at least one epoch"),

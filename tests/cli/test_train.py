@@ -277,6 +277,14 @@ def test_early_stopping_waits_for_its_patience(trained, tmp_path, line):
     assert f"stopped after epoch {best + 4}: validation loss was best in epoch {best}," in answer.out
 
 
+def test_the_learning_rate_can_be_found(trained, tmp_path, line):
+    line.write_csv(tmp_path / "t.csv")
+    words = ["--layers", "8", "--learning-rate", "auto", "--epochs", 5, "-o", tmp_path / "run"]
+    answer = trained(tmp_path / "t.csv", "--target", "y", *words)
+    rate = cr.load(tmp_path / "run").step.optimizer.learning_rate
+    assert f"learning rate {rate:.2g} for Adam: the loss is smallest at" in " ".join(answer.out.split())
+
+
 def test_the_folder_has_the_name_of_the_file_and_a_number_behind_it(trained, tmp_path, line, monkeypatch):
     monkeypatch.chdir(tmp_path)
     line.write_csv("my flats.csv")

@@ -116,7 +116,9 @@ def train(
     optimizer: Annotated[
         str, typer.Option(help="gradient_descent, momentum, nesterov, adagrad, rmsprop, adam, adamw.")
     ] = "adam",
-    learning_rate: Annotated[float | None, typer.Option(help="By default the optimizer's.")] = None,
+    learning_rate: Annotated[
+        str | None, typer.Option(help="A number, or auto: found by a range test. By default the optimizer's.")
+    ] = None,
     epochs: Annotated[int, typer.Option(help="At most so many passes over the rows.")] = 300,
     batch_size: Annotated[int, typer.Option(help="Rows in a step; 0 for all at once.")] = 32,
     patience: Annotated[int, typer.Option(help="Stop after so many epochs without improvement.")] = 20,
@@ -183,8 +185,9 @@ def train(
         own,
         layers=whole_numbers(asked["layers"], "--layers"),
         activation=[part.strip() for part in activation.split(",")] if "," in activation else activation,
+        learning_rate=rate_or_auto(asked["learning_rate"]),
         batch_size=asked["batch_size"] or None,
-        **{name: asked[name] for name in ("loss", "optimizer", "learning_rate", "epochs", "patience", "seed")},
+        **{name: asked[name] for name in ("loss", "optimizer", "epochs", "patience", "seed")},
         source=file,
         checkpoints=Checkpoints(folder, resume=resume is not None, notes={"asked": asked}),
     )
@@ -446,6 +449,16 @@ def whole_numbers(text: str, option: str) -> list[int]:
     except ValueError:
         raise ConfigurationError(f"{option} takes whole numbers", given=repr(text), expected="such as 64,32") from None
     return [] if numbers == [0] else numbers
+
+
+def rate_or_auto(text: str | None) -> float | str | None:
+    """A learning rate, or ``"auto"``."""
+    if text is None or text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError("--learning-rate takes a number, or auto", given=repr(text)) from None
 
 
 def two_numbers(text: str) -> tuple[int, int]:

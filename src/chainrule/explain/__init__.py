@@ -1,6 +1,6 @@
 """Every number explained: traces, Jacobians, curvature, the anatomy of a network, surfaces, diagnosis, comparisons."""
 
-from chainrule.explain import histories, rankings, replayed
+from chainrule.explain import histories, rankings, rates, replayed
 from chainrule.explain.anatomy import Anatomy, LayerCurves, Unit, anatomy
 from chainrule.explain.boundaries import Boundary, boundary
 from chainrule.explain.compare import (
@@ -59,6 +59,7 @@ __all__ = [
     "histories",
     "jacobian",
     "rankings",
+    "rates",
     "replayed",
     "surface",
     "trace",

@@ -6,35 +6,38 @@ from chainrule.train.fit import EarlyStopping, Trainer, fit
 from chainrule.train.formulas import formulas
 from chainrule.train.history import History, TrainingWarning
 from chainrule.train.objective import Objective
+from chainrule.train.rate_test import RateTest, find_learning_rate
 from chainrule.train.replay import ReplayedStep
 from chainrule.train.resume import resume
 from chainrule.train.run import Run
-from chainrule.train.search import Candidate, Ranking, grid, search
 from chainrule.train.step import StepGraph, step_graph
+from chainrule.train.sweeps import Between, Candidate, Ranking, sweep
 from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
 
 __all__ = [
+    "Between",
     "Candidate",
     "Checkpoints",
     "EarlyStopping",
     "History",
     "Objective",
     "Ranking",
+    "RateTest",
     "ReplayedStep",
     "Run",
     "StepGraph",
     "TableRun",
     "Trainer",
     "TrainingWarning",
+    "find_learning_rate",
     "fit",
     "fit_folder",
     "fit_table",
     "formulas",
-    "grid",
     "load",
     "load_table",
     "resume",
     "save",
-    "search",
     "step_graph",
+    "sweep",
 ]

@@ -340,7 +340,7 @@ class Trainer:
             self.watch = read_watch(self.step, watch, every)
         self.looked_at: list[Array] = []
         self._parts = training, validation
-        self._initial = self._start(start)
+        self._initial = self.first_values(start, self.seed)
         self.origin = Origin(
             X,
             Y,
@@ -443,12 +443,7 @@ class Trainer:
             )
         if share == 0:
             return everything, []
-        rows = len(arrays[0])
-        count = max(1, round(rows * share))
-        if count >= rows:
-            raise DataError("too few examples to hold some out", given=f"{rows} examples, share {share}")
-        order = _generator(self.seed, 1).permutation(rows)
-        apart, rest = np.sort(order[:count]), np.sort(order[count:])
+        rest, apart = parted(len(arrays[0]), share, self.seed)
         self.rows_of = rest
         held_out = [chosen(a, apart) for a in (*arrays, *labels)] + [np.ones_like(w[apart]) for w in extra]
         return [chosen(a, rest) for a in everything], held_out
@@ -577,15 +572,14 @@ class Trainer:
         inside = self.epochs.inside
         return int(self.history.epochs * self.epochs.steps + (0 if inside is None else inside.steps))
 
-    def _start(self, before: Any) -> dict[Node, Any]:
+    def first_values(self, before: Any, seed: int) -> dict[Node, Any]:
+        """What parameters and states begin with under a seed; ``before`` as ``start`` of :func:`fit`."""
         given = self._given(before)
         values: dict[Node, Any] = {}
         for index, node in enumerate(self.step.parameters):
             fresh = node not in given
             shape = definite(node.shape)
-            values[node] = (
-                initial_value(shape, node.attrs.get("initializer"), self.seed, index) if fresh else given[node]
-            )
+            values[node] = initial_value(shape, node.attrs.get("initializer"), seed, index) if fresh else given[node]
         for step in self.steps:
             for state in (*step.update.states, *step.carried):
                 values[state] = given.get(state, np.full(definite(state.shape), state.attrs["initial"]))
@@ -684,9 +678,7 @@ class Trainer:
 
     def order(self, epoch: int) -> Array:
         """The order of the rows in an epoch, counted from 0."""
-        if not self.shuffle:
-            return np.arange(self.rows, dtype=np.int32)
-        return _generator(self.seed, 2, epoch).permutation(self.rows).astype(np.int32)
+        return order_of(self.rows, self.seed, epoch) if self.shuffle else np.arange(self.rows, dtype=np.int32)
 
     def _note_the_end(self) -> None:
         from chainrule.engine.xla.epochs import NOT_FINITE, STOPPED_EARLY
@@ -783,6 +775,20 @@ def _model_of(network: Any, X: Any) -> Model:
         return as_model(network, ())
     shape = examples(next(iter(X.values())) if isinstance(X, Mapping) else X, "X").shape
     return as_model(network, shape[1:] or (1,))
+
+
+def parted(rows: int, share: float, seed: int) -> tuple[Array, Array]:
+    """The rows to train on and those that are held out, a share drawn at random."""
+    count = max(1, round(rows * share))
+    if count >= rows:
+        raise DataError("too few examples to hold some out", given=f"{rows} examples, share {share}")
+    order = _generator(seed, 1).permutation(rows)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def order_of(rows: int, seed: int, epoch: int) -> Array:
+    """The order of the rows in an epoch, counted from 0, under a seed."""
+    return _generator(seed, 2, epoch).permutation(rows).astype(np.int32)
 
 
 def _generator(seed: int, purpose: int, number: int = 0) -> np.random.Generator:

@@ -29,6 +29,7 @@ from chainrule.nn import (
 from chainrule.nn import loss as loss_by_name
 from chainrule.train.files import load, place_of
 from chainrule.train.fit import EarlyStopping, fit
+from chainrule.train.rate_test import find_learning_rate
 from chainrule.train.run import Run
 
 Array = np.ndarray[Any, Any]
@@ -146,7 +147,8 @@ def fit_table(
         activation: of the hidden layers, by name; one, or one for each layer.
         loss: by name or as a function; squared error for numbers, cross-entropy for classes by default. Poisson's
             is for counts. Losses of numbers compare probabilities with one-hot rows where there are classes.
-        optimizer, learning_rate, epochs, batch_size, seed: as in :func:`chainrule.fit`.
+        optimizer, learning_rate, epochs, batch_size, seed: as in :func:`chainrule.fit`; the learning rate may be
+            ``"auto"``: see :func:`chainrule.find_learning_rate`.
         patience: stop after so many epochs in which the validation loss was not better.
         validation_table: rows to validate on; by default a fifth of the table's.
         test: the share of rows that is held out to measure on.
@@ -294,8 +296,15 @@ def _train(
 ) -> TableRun:
     """The network for a prepared data set, trained; ``options`` are those of :func:`fit`."""
     X, Y, held_out, chosen = labelled(dataset, loss)
+    network = network_for(dataset, layers, activation, chosen)
+    notes = list(dataset.notes)
+    if options["learning_rate"] == "auto":
+        about = {k: options[k] for k in ("optimizer", "batch_size")}
+        found = find_learning_rate(network, X, Y, loss=chosen, **about)
+        options["learning_rate"] = found.learning_rate
+        notes.append(str(found))
     run = fit(
-        network_for(dataset, layers, activation, chosen),
+        network,
         X,
         Y,
         loss=chosen,
@@ -310,7 +319,7 @@ def _train(
         "validation": len(dataset.X_validation),
         "test": len(dataset.X_test),
     }
-    notes, some = list(dataset.notes), data.rows_to_learn_from(dataset.X_train)
+    some = data.rows_to_learn_from(dataset.X_train)
     if some is not None:
         notes.append(f"the linear model learns from {len(some):,} of {rows['training']:,} training rows: memory")
     return TableRun(run, dataset.preprocessing, rows, _scores(run, dataset), tuple(notes))
