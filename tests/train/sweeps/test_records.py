@@ -62,10 +62,11 @@ def test_killed_and_started_again_it_trains_what_is_missing(tmp_path, trained):
     whole = sweep(tmp_path / "other")
     assert str(found).split("\n")[2].split()[:6] == str(whole).split("\n")[2].split()[:6]
     for row in whole.candidates:
+        # What was missing trains beside fewer others, in a program of another size: the last bits may differ.
         again = found[row.name]
-        np.testing.assert_array_equal(again.scores, row.scores)
+        np.testing.assert_allclose(again.scores, row.scores, rtol=1e-5)
         for run, other in zip(again.runs, row.runs, strict=True):
-            np.testing.assert_array_equal(run.parameters["W1"], other.parameters["W1"])
+            np.testing.assert_allclose(run.parameters["W1"], other.parameters["W1"], rtol=1e-4, atol=1e-6)
 
 
 def test_more_candidates_are_added_to_what_is_there(tmp_path, trained):

@@ -195,7 +195,9 @@ class Race:
     def run(self, candidates: Mapping[str, tuple[Mapping[str, Any], Recipes]]) -> None:
         """Train some candidates, from all seeds, on all folds."""
         if not candidates:
-            raise ConfigurationError("there is no candidate")
+            raise ConfigurationError(
+                "there is no candidate", given="no setting", expected='values to choose from: {"units": [16, 32]}'
+            )
         new: dict[str, list[Training]] = {}
         for name, (chosen, recipes) in candidates.items():
             if name not in self.trainings:
