@@ -111,6 +111,7 @@ def data(smoke: bool, seed: int) -> tuple[Any, Any, list[Any], int, Sequence[flo
 
 def theirs(smoke: bool, seed: int) -> float:
     """scikit-learn's grid search over its network, on all cores, without a last training of the winner."""
+    from joblib.externals.loky import get_reusable_executor
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import GridSearchCV
     from sklearn.neural_network import MLPClassifier
@@ -124,7 +125,9 @@ def theirs(smoke: bool, seed: int) -> float:
     os.environ["PYTHONWARNINGS"] = "ignore"  # in its workers: that 100 epochs are not enough for all
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return float(search.fit(X, Y).best_score_)
+        score = float(search.fit(X, Y).best_score_)
+    get_reusable_executor().shutdown(kill_workers=True)  # they would stay for five minutes, and this process with them
+    return score
 
 
 def ours(smoke: bool, seed: int, halving: int | None = None) -> float:
