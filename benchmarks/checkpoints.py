@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.measure import race
 from benchmarks.peers import Chainrule, Peer
 from benchmarks.report import section
-from benchmarks.step import Worker
+from benchmarks.step import contest
 from benchmarks.workloads import Workload, large, watched
 
 LONGER = {"64-64-64-10": 10, "784-512-256-10": 3}
@@ -61,10 +57,7 @@ def checkpoints(rounds: int, smoke: bool) -> Iterator[str]:
     for whole in (watched(), large()):
         workload = whole.short() if smoke else replace(whole, epochs=whole.epochs * LONGER[whole.name])
         peers: list[type[Peer]] = [Chainrule, Kept, EverySecond]
-        with ExitStack() as stack:
-            processes: list[Any] = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in peers]
-            workers = [Worker(peer, process, workload) for peer, process in zip(peers, processes, strict=True)]
-            results = race(workers, workload, rounds)
+        [(_, results)] = contest(peers, [workload], rounds)
         yield section(
             f"Keeping {workload.name}, {len(workload.X):,} rows in batches of {workload.batch_size}",
             results,

@@ -7,18 +7,14 @@ float32, a new order of the examples in every epoch, and the average loss of eve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from typing import Any, ClassVar
 
 import numpy as np
 
-from benchmarks.measure import race
 from benchmarks.peers import LEARNING_RATE
 from benchmarks.report import section
-from benchmarks.step import Worker
+from benchmarks.step import contest
 
 Array = np.ndarray[Any, Any]
 CLASSES = 10
@@ -326,15 +322,12 @@ BESIDE: dict[str, Any] = {"chainrule": Ours, "jax": StraightforwardJAX, "pytorch
 def networks(names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
     """A section of the report for every network; ``names`` are the peers that are installed."""
     chosen = [BESIDE[name] for name in names if name in BESIDE]
-    with ExitStack() as stack:
-        processes = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in chosen]
-        for examples in WORKLOADS:
-            workload: Any = examples.short() if smoke else examples
-            workers = [Worker(peer, process, workload) for peer, process in zip(chosen, processes, strict=True)]
-            yield section(
-                f"One step of {workload.name}: {workload.title}, in batches of {workload.batch_size}",
-                race(workers, workload, rounds),
-                "ms per step",
-                1e3 / workload.steps,
-                f"loss after {workload.epochs} epochs",
-            )
+    workloads = [examples.short() if smoke else examples for examples in WORKLOADS]
+    for workload, results in contest(chosen, workloads, rounds):
+        yield section(
+            f"One step of {workload.name}: {workload.title}, in batches of {workload.batch_size}",
+            results,
+            "ms per step",
+            1e3 / workload.steps,
+            f"loss after {workload.epochs} epochs",
+        )

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
-from multiprocessing import get_context
 from typing import Any, ClassVar
 
 import numpy as np
 
-from benchmarks.measure import race
 from benchmarks.peers import Chainrule, Peer
 from benchmarks.report import digits, section
-from benchmarks.step import Worker
+from benchmarks.step import contest
 from benchmarks.workloads import Layers, Workload
 
 WIDTH, BATCH = 2048, 512
@@ -85,10 +81,7 @@ def peak(rounds: int, smoke: bool) -> Iterator[str]:
     X, Y = (rng.normal(size=(rows, WIDTH)).astype(np.float32) for _ in range(2))
     workload = Wide((WIDTH, WIDTH, WIDTH), X, Y, BATCH, 1)
     peers: list[Any] = [Chainrule, Descending, Products, InNumPy]
-    with ExitStack() as stack:
-        processes = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in peers]
-        workers = [Worker(peer, process, workload) for peer, process in zip(peers, processes, strict=True)]
-        results = race(workers, workload, rounds)
+    [(_, results)] = contest(peers, [workload], rounds)
     title = f"One step of {workload.name} in batches of {BATCH}"
     yield section(title, results, "ms", 1e3 / workload.steps, "not asked")
     fastest = np.minimum(results[2].seconds, results[3].seconds)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from typing import Any, ClassVar
 
 import numpy as np
 
-from benchmarks.measure import race
 from benchmarks.report import section
-from benchmarks.step import Worker
+from benchmarks.step import contest
 from benchmarks.workloads import digits
 
 Array = np.ndarray[Any, Any]
@@ -158,20 +154,16 @@ BESIDE: dict[str, type[Predicts]] = {"chainrule": Ours, "jax": ByHand, "pytorch"
 def prediction(names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
     """Two sections of the report; ``names`` are the peers that are installed."""
     chosen: list[Any] = [BESIDE[name] for name in names if name in BESIDE]
-    with ExitStack() as stack:
-        processes = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in chosen]
-        for question in QUESTIONS:
-            asked: Any = replace(question, rows=min(question.rows, 100), epochs=1) if smoke else question
-            workers = [Worker(peer, process, asked) for peer, process in zip(chosen, processes, strict=True)]
-            results = race(workers, asked, rounds)
-            yield section(
-                f"Predicting {question.name} with 64-64-10",
-                results,
-                "ms per call",
-                1e3 / asked.steps,
-                "mean −log of the largest probability",
-            )
-            if rounds and question.rows == 1:
-                ours = float(np.median(results[0].seconds)) * 1e3 / asked.steps
-                less = "less" if ours < MILLISECONDS else "NOT less"
-                yield f"one row: {ours:.3f} ms, {less} than {MILLISECONDS} ms\n"
+    questions = [replace(q, rows=min(q.rows, 100), epochs=1) if smoke else q for q in QUESTIONS]
+    for asked, results in contest(chosen, questions, rounds):
+        yield section(
+            f"Predicting {asked.name} with 64-64-10",
+            results,
+            "ms per call",
+            1e3 / asked.steps,
+            "mean −log of the largest probability",
+        )
+        if rounds and asked.rows == 1:
+            ours = float(np.median(results[0].seconds)) * 1e3 / asked.steps
+            less = "less" if ours < MILLISECONDS else "NOT less"
+            yield f"one row: {ours:.3f} ms, {less} than {MILLISECONDS} ms\n"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from multiprocessing import get_context
 from typing import Any
 
-from benchmarks.measure import race
+from benchmarks.measure import Result, race
 from benchmarks.peers import PEERS, Peer
 from benchmarks.report import cores, section
 from benchmarks.workloads import Workload, digits, large, logistic, small
@@ -17,17 +17,24 @@ from benchmarks.workloads import Workload, digits, large, logistic, small
 
 def step(names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
     """A section of the report for every network, each of a few steps only for ``smoke``."""
+    workloads = (small().short(), digits().short()) if smoke else (small(), digits(), large(), logistic())
+    for workload, results in contest([PEERS[name] for name in names], workloads, rounds):
+        yield section(
+            f"One step of {workload.name}, {len(workload.X):,} rows in batches of {workload.batch_size}",
+            results,
+            "µs per step",
+            1e6 / workload.steps,
+            f"loss after {workload.epochs} epochs",
+        )
+
+
+def contest(peers: Sequence[Any], workloads: Iterable[Any], rounds: int) -> Iterator[tuple[Any, list[Result]]]:
+    """Each workload with the results of all peers; every peer has one process, for all of them."""
     with ExitStack() as stack:
-        processes = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in names]
-        for workload in (small().short(), digits().short()) if smoke else (small(), digits(), large(), logistic()):
-            workers = [Worker(PEERS[name], process, workload) for name, process in zip(names, processes, strict=True)]
-            yield section(
-                f"One step of {workload.name}, {len(workload.X):,} rows in batches of {workload.batch_size}",
-                race(workers, workload, rounds),
-                "µs per step",
-                1e6 / workload.steps,
-                f"loss after {workload.epochs} epochs",
-            )
+        processes = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in peers]
+        for workload in workloads:
+            workers = [Worker(peer, process, workload) for peer, process in zip(peers, processes, strict=True)]
+            yield workload, race(workers, workload, rounds)
 
 
 class Worker:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
-from multiprocessing import get_context
 from typing import Any, ClassVar
 
-from benchmarks.measure import race
 from benchmarks.peers import PEERS, Chainrule, Peer
 from benchmarks.report import section
-from benchmarks.step import Worker
+from benchmarks.step import contest
 from benchmarks.workloads import Workload, watched
 
 
@@ -48,10 +44,7 @@ def watch(names: Sequence[str], rounds: int, smoke: bool) -> Iterator[str]:
     peers: list[type[Peer]] = [Chainrule, EveryTenth, EveryStep, Everything]
     peers += [PEERS[name] for name in names if name == "pytorch"]
     workload: Workload = watched().short() if smoke else watched()
-    with ExitStack() as stack:
-        processes: list[Any] = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in peers]
-        workers = [Worker(peer, process, workload) for peer, process in zip(peers, processes, strict=True)]
-        results = race(workers, workload, rounds)
+    [(_, results)] = contest(peers, [workload], rounds)
     yield section(
         f"Watching {workload.name}, {len(workload.X):,} rows in batches of {workload.batch_size}",
         results,
