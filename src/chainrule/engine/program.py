@@ -130,6 +130,12 @@ class Program:
             return self.graph.nodes
         return ancestors(*self.outputs, stop=fed.__contains__)
 
+    def fringe(self, fed: Mapping[Node, Any]) -> tuple[Node, ...]:
+        """Those of the fed nodes that are needed, if all of them are fed."""
+        order = self.order(fed)
+        needed = dict.fromkeys(i for n in order if n not in fed for i in n.inputs)
+        return tuple(n for n in dict.fromkeys((*needed, *self.outputs)) if n in fed)
+
     def run(
         self, xp: Any, fed: Mapping[Node, Any], kinds: Kinds, sizes: Mapping[str, int], key: Key = FIRST
     ) -> dict[Node, Any]:

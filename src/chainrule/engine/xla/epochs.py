@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -106,6 +106,14 @@ class Plan:
 Stream = Callable[[Sequence[Any], np.ndarray[Any, Any], int], Iterable[Sequence[Any]]]
 WHOLE = 2**31 - 1
 """Where an epoch ends that is not parted: behind every step."""
+
+
+class Span(NamedTuple):
+    """Which steps of an epoch are made: from ``begin`` on, before ``end``; and whether it is known that it is all."""
+
+    begin: Any
+    end: Any
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,7 +214,7 @@ class Epochs:
         self._under_way: tuple[Any, ...] = ()
         # Nothing is donated: what the call began with is needed where it ends in numbers that are not finite.
         compiled = partial(jax.jit, out_shardings=self.devices.everywhere)
-        self._run = compiled(self._program, static_argnames="careful")
+        self._run = compiled(self._program, static_argnames=("careful", "whole"))
         self._run_block = compiled(self._block, donate_argnums=0)
         self._run_validation = compiled(self._validated)
         self._end_epoch = compiled(self._close, donate_argnums=0)
@@ -374,7 +382,7 @@ class Epochs:
 
     def _block(self, carry: Any, arrays: Any, fixed: Any, first: Any, span: Any, room: Any) -> Any:
         """Steps through a block."""
-        return self._batches(carry, arrays, self.constants(fixed), first, span, *room)
+        return self._batches(carry, arrays, self.constants(fixed), first, Span(*span), *room)
 
     def _validated(self, carry: Any, arrays: Any, fixed: Any) -> Any:
         """The numbers of the validation on a block."""
@@ -389,8 +397,9 @@ class Epochs:
         return carry, best, control, row
 
     def _call(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE, careful: bool = False) -> Any:
+        whole = self.inside is None and stop >= self.steps
         with self._precision():
-            *found, room = self._run(*self._arguments(permutations, epochs, stop), careful=careful)
+            *found, room = self._run(*self._arguments(permutations, epochs, stop), careful=careful, whole=whole)
         if stop >= self.steps:
             return *found, None
         outputs, seen = map(np.asarray, room)
@@ -415,7 +424,7 @@ class Epochs:
     def lowered(self, permutations: np.ndarray[Any, Any]) -> Any:
         """The program as it is handed to XLA: ``.as_text()`` is what it reads, ``.compile()`` what it makes of it."""
         with self._precision():
-            return self._run.lower(*self._arguments(permutations, 1), careful=False)
+            return self._run.lower(*self._arguments(permutations, 1), careful=False, whole=True)
 
     def bad_step(self, order: np.ndarray[Any, Any]) -> tuple[int | None, dict[Node, np.ndarray[Any, Any]]]:
         """Go step by step through the epoch that was not finite, from where it began.
@@ -529,11 +538,13 @@ class Epochs:
         held_out: Any,
         fixed: Any,
         careful: bool,
+        whole: bool,
     ) -> Any:
         """Epochs until one is not finite; ``careful`` looks at all numbers after each, and goes back to the one before.
 
         Of the first epoch the steps from ``span[0]`` on are made, of all epochs those before ``span[1]``; only one that
-        is gone through to its end is validated and counts. ``room`` holds what the steps before have left.
+        is gone through to its end is validated and counts. ``room`` holds what the steps before have left. ``whole``
+        says that this is from first to last: a loop whose turns are known beforehand is faster, and has the same body.
 
         To look at them and to keep those of the epoch before costs as much as a step or two, so that it is done only
         where the loss, or a number at the end, shows that it has to be.
@@ -551,7 +562,7 @@ class Epochs:
         def one_epoch(state: Any) -> Any:
             i, carry, best, control, history, samples, outputs, seen = state
             order = lax.dynamic_index_in_dim(permutations, i, keepdims=False)
-            steps = jnp.where(i == 0, span[0], 0), span[1]
+            steps = Span(jnp.where(i == 0, span[0], 0), span[1], whole)
             first = control[3] * self.steps
             new, row, seen, outputs = self._epoch(carry, order, data, constants, first, steps, outputs, seen)
             if self.plan.watched:
@@ -560,32 +571,32 @@ class Epochs:
                 # A loop of one turn or none: a choice would copy all that is carried.
                 validate = lambda _, numbers: self._held_out(new, held_out, constants)  # noqa: E731
                 nothing = jnp.zeros(len(self.plan.validation), self.kinds.float)
-                row = jnp.concatenate([row, lax.fori_loop(0, whole.astype(jnp.int32), validate, nothing)])
+                row = jnp.concatenate([row, lax.fori_loop(0, ended.astype(jnp.int32), validate, nothing)])
             finite = jnp.isfinite(row).all()
             if careful:
-                finite = finite & _all_finite(new) | ~whole
+                finite = finite & _all_finite(new) | ~ended
                 new = jax.tree.map(partial(jnp.where, finite), new, carry)
             carry = new
-            best, control = self._judge(carry, best, control, row, finite, whole)
+            best, control = self._judge(carry, best, control, row, finite, ended)
             history = lax.dynamic_update_index_in_dim(history, row, i, 0)
             return i + 1, carry, best, control, history, samples, outputs, seen
 
-        whole = span[1] >= self.steps
+        ended = span[1] >= self.steps
         state = (jnp.int32(0), carry, best, control, history, samples, *room)
         done, carry, best, control, history, samples, *room = lax.while_loop(going_on, one_epoch, state)
         return carry, best, control, history, samples, done, _all_finite(carry), tuple(room)
 
     def _epoch(
-        self, carry: Any, order: Any, data: Any, constants: Any, first: Any, span: Any, outputs: Any, seen: Any
+        self, carry: Any, order: Any, data: Any, constants: Any, first: Any, span: Span, outputs: Any, seen: Any
     ) -> tuple[Any, Any, Any, Any]:
         shuffled = tuple(jnp.take(a, order, axis=0, mode="clip") for a in data)
         carry, total, seen, outputs = self._batches(carry, shuffled, constants, first, span, outputs, seen)
         return carry, total if self.plan.totals else total / order.shape[0], seen, outputs
 
     def _batches(
-        self, carry: Any, arrays: Any, constants: Any, first: Any, span: Any, outputs: Any, seen: Any
+        self, carry: Any, arrays: Any, constants: Any, first: Any, span: Span, outputs: Any, seen: Any
     ) -> tuple[Any, Any, Any, Any]:
-        """Steps through arrays of examples, those from ``span[0]`` on and before ``span[1]``.
+        """Steps through arrays of examples, those of the span.
 
         Returns:
             The new carry, the sum of the outputs over the rows, what is seen, and the outputs of each full batch.
@@ -595,81 +606,65 @@ class Epochs:
         full, rest = divmod(rows, batch)
         batches = tuple(a[: full * batch].reshape(full, batch, *a.shape[1:]) for a in arrays)
         batches = self.devices.divide(batches, axis=1)
-        at = self._watched_steps(first, jnp, full + bool(rest)).astype(jnp.int32)
-        carry, outputs, seen = self._full_batches(carry, batches, at, constants, span, outputs, seen)
+        known = span.whole and full > 1  # a loop known to have one turn is none, and fused with what stands around it
+        bounds = (0, full) if known else (span.begin, jnp.minimum(span.end, full))
+
+        def step_at(i: Any, state: Any) -> Any:
+            carry, outputs, seen = state
+            batch = tuple(lax.dynamic_index_in_dim(a, i, keepdims=False) for a in batches)
+            carry, row, seen = self._one_step(carry, batch, constants, seen, i, first)
+            return carry, lax.dynamic_update_index_in_dim(outputs, row, i, 0), seen
+
+        carry, outputs, seen = lax.fori_loop(*bounds, step_at, (carry, outputs, seen))
         total = outputs.sum(axis=0) * (1 if self.plan.totals else batch)
         if rest:
             last = self.devices.divide(tuple(a[full * batch :] for a in arrays))
-            look = bool(self.plan.watched)
 
             def last_step(i: Any, state: Any) -> Any:
-                return self._one_step(state[0], last, constants, look)
+                carry, _, seen = state
+                return self._one_step(carry, last, constants, seen, i, first)
 
-            row, seen_last = jnp.zeros_like(total), jnp.zeros(self.width, self.kinds.float)
-            once = jnp.maximum(span[0], full), jnp.minimum(span[1], full + 1)
-            carry, row, seen_last = lax.fori_loop(*once, last_step, (carry, row, seen_last))
+            once = jnp.maximum(span.begin, full), jnp.minimum(span.end, full + 1)
+            carry, row, seen = lax.fori_loop(*once, last_step, (carry, jnp.zeros_like(total), seen))
             total = total + row * (1 if self.plan.totals else rest)
-            if look:
-                seen = jnp.where((at == full)[:, None], seen_last, seen)
         return carry, total, seen, outputs
 
-    def _full_batches(
-        self, carry: Any, batches: Any, at: Any, constants: Any, span: Any, outputs: Any, seen: Any
+    def _one_step(
+        self, carry: Any, batch: Any, constants: Any, seen: Any = None, i: Any = 0, first: Any = 0
     ) -> tuple[Any, Any, Any]:
-        """Steps through batches of one size: the new carry, the outputs of each, what is seen of those watched."""
-        begin, last = span[0], jnp.minimum(span[1], batches[0].shape[0])
-        always = bool(self.width) and self.plan.every == 1
+        """A step: the new carry, the outputs, and what is seen in an epoch, of which it is number ``i``.
 
-        def step_at(i: Any, carry: Any, outputs: Any, look: bool) -> tuple[Any, Any, Any]:
-            batch = tuple(lax.dynamic_index_in_dim(a, i, keepdims=False) for a in batches)
-            carry, row, seen = self._one_step(carry, batch, constants, look)
-            return carry, lax.dynamic_update_index_in_dim(outputs, row, i, 0), seen
-
-        def unseen(i: Any, state: Any) -> Any:
-            carry, outputs = state
-            return step_at(i, carry, outputs, look=False)[:2]
-
-        def looked_at(i: Any, state: Any) -> Any:
-            carry, outputs, _ = state
-            return step_at(i, carry, outputs, look=True)
-
-        def every(i: Any, state: Any) -> Any:
-            carry, outputs, seen = state
-            carry, outputs, numbers = step_at(i, carry, outputs, look=True)
-            return carry, outputs, lax.dynamic_update_index_in_dim(seen, numbers, i, 0)
-
-        def upto(state: Any, spot: Any) -> Any:
-            """The steps before a watched one, none of which is looked at, and the watched one if it is there."""
-            carry, outputs, i = state
-            place, numbers = spot
-            carry, outputs = lax.fori_loop(i, jnp.minimum(place, last), unseen, (carry, outputs))
-            # A loop of one turn or none: a choice would copy all that is carried.
-            one = jnp.maximum(place, begin), jnp.minimum(place + 1, last)
-            carry, outputs, numbers = lax.fori_loop(*one, looked_at, (carry, outputs, numbers))
-            return (carry, outputs, jnp.maximum(i, place + 1)), numbers
-
-        if always:
-            return lax.fori_loop(begin, last, every, (carry, outputs, seen))  # type: ignore[no-any-return]
-        if self.width:
-            (carry, outputs, begin), seen = lax.scan(upto, (carry, outputs, begin), (at, seen))
-        carry, outputs = lax.fori_loop(begin, last, unseen, (carry, outputs))
-        return carry, outputs, seen
-
-    def _one_step(self, carry: Any, batch: Any, constants: Any, look: bool = False) -> tuple[Any, Any, Any]:
+        Without ``seen`` nothing is looked at.
+        """
         fixed, seed = constants
         fed = dict(zip(self.leaves, carry, strict=True)) | fixed | dict(zip(self.plan.examples, batch, strict=True))
         sizes, key = learn_sizes(fed), self.key(fed, seed)
         row: list[Any] = []
-        seen: list[Any] = []
-        for turn, step, watched in zip(self.plan.turns, self._turns, self._watched, strict=True):
-            values = step.run(XLA, fed, self.kinds, sizes, key)
-            if look:
-                numbers = watched.run(XLA, values, self.kinds, sizes, key)
-                seen += [numbers[n].reshape(-1).astype(self.kinds.float) for n in turn.watched]
-            row += [values[n] for n in turn.outputs]
-            fed = fed | {leaf: values[new] for leaf, new in turn.carry.items()}
-        samples = jnp.concatenate(seen) if seen else jnp.zeros(self.width, self.kinds.float)
-        return self.devices.unite(tuple(fed[leaf] for leaf in self.leaves)), self._row(row), samples
+        found: list[dict[Node, Any]] = []
+        for turn, step in zip(self.plan.turns, self._turns, strict=True):
+            found.append(step.run(XLA, fed, self.kinds, sizes, key))
+            row += [found[-1][n] for n in turn.outputs]
+            fed = fed | {leaf: found[-1][new] for leaf, new in turn.carry.items()}
+
+        if self.width and seen is not None:
+            every, number = self.plan.every, first + i
+
+            def look(_: Any, seen: Any) -> Any:
+                numbers: list[Any] = []
+                here = number
+                for turn, watched, values in zip(self.plan.turns, self._watched, found, strict=True):
+                    # Behind the barrier with what changes: else XLA takes all this out of the loop, and does it always.
+                    needed = {n: values[n] for n in watched.fringe(values)}
+                    seen, here, arrays = lax.optimization_barrier((seen, here, list(needed.values())))
+                    values = watched.run(XLA, dict(zip(needed, arrays, strict=True)), self.kinds, sizes, key)
+                    numbers += [values[n].reshape(-1).astype(self.kinds.float) for n in turn.watched]
+                place = lax.div(here, every) - lax.div(first + every - 1, every)
+                return lax.dynamic_update_index_in_dim(seen, jnp.concatenate(numbers), place, 0)
+
+            # A loop of one turn or none: a choice would copy all that is carried.
+            due = (lax.rem(number, every) == 0).astype(jnp.int32)
+            seen = look(0, seen) if every == 1 else lax.fori_loop(0, due, look, seen)
+        return self.devices.unite(tuple(fed[leaf] for leaf in self.leaves)), self._row(row), seen
 
     def _row(self, values: Any) -> Any:
         return jnp.stack(values).astype(self.kinds.float)
@@ -696,20 +691,20 @@ class Epochs:
             total = total + last * (1.0 if self.plan.totals else rest / rows)
         return total
 
-    def _judge(self, carry: Any, best: Any, control: Any, row: Any, finite: Any, whole: Any = True) -> tuple[Any, Any]:
+    def _judge(self, carry: Any, best: Any, control: Any, row: Any, finite: Any, ended: Any = True) -> tuple[Any, Any]:
         """Whether this epoch was the best so far, and whether to go on; of a part of one nothing is said."""
         status, best_value, best_epoch, epoch = control
         if self.plan.monitor is not None:
             value = row[self.plan.monitor]
             delta = self.plan.min_delta
             better = value > best_value + delta if self.plan.larger_is_better else value < best_value - delta
-            better = better & finite & whole
+            better = better & finite & ended
             best = jax.tree.map(partial(jnp.where, better), carry, best)
             best_value = jnp.where(better, value, best_value)
             best_epoch = jnp.where(better, epoch, best_epoch)
-            status = jnp.where(whole & (epoch - best_epoch >= self.plan.patience), STOPPED_EARLY, status)
-        status = jnp.where(finite | ~jnp.asarray(whole), status, NOT_FINITE).astype(jnp.int32)
-        return best, (status, best_value, best_epoch, epoch + jnp.asarray(whole, jnp.int32))
+            status = jnp.where(ended & (epoch - best_epoch >= self.plan.patience), STOPPED_EARLY, status)
+        status = jnp.where(finite | ~jnp.asarray(ended), status, NOT_FINITE).astype(jnp.int32)
+        return best, (status, best_value, best_epoch, epoch + jnp.asarray(ended, jnp.int32))
 
 
 def _joined(parts: Sequence[Any], width: int) -> np.ndarray[Any, Any]:

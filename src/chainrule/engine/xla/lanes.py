@@ -99,10 +99,10 @@ class Lanes:
     ) -> tuple[Any, ...]:
         held_out = tuple(jnp.take(a, rows, axis=0) for a in data) if self.held_out else ()
         program = self._epochs
-        whole = np.int32(0), np.int32(program.steps)
+        span = np.int32(0), np.int32(program.steps)
         room = program._room(orders.shape[1])
         carry, best, control, history, _, done, *_ = program._program(
-            carry, best, control, orders, epochs, whole, room, data, held_out, fixed, careful=True
+            carry, best, control, orders, epochs, span, room, data, held_out, fixed, careful=True, whole=True
         )
         return carry, best, control, history, done
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from chainrule.engine.xla.convolution import convolution, convolution_kernel, convolution_transpose
+from chainrule.engine.xla.products import contraction
 
 
 class XlaNamespace:
@@ -32,22 +33,8 @@ class XlaNamespace:
 
     @staticmethod
     def einsum(spec: str, *xs: Any) -> Any:
-        """A contraction; of two operands as one ``dot_general``, without a detour."""
-        if len(xs) != 2:
-            return jnp.einsum(spec, *xs)
-        (a, b), result = spec.split("->")[0].split(","), spec.split("->")[1]
-        batch = [c for c in a if c in b and c in result]
-        # In the order in which the larger operand has them, so that it is the smaller that is turned round.
-        larger = a if xs[0].size >= xs[1].size else b
-        summed = [c for c in larger if c in a and c in b and c not in result]
-        dims = (
-            (tuple(a.index(c) for c in summed), tuple(b.index(c) for c in summed)),
-            (tuple(a.index(c) for c in batch), tuple(b.index(c) for c in batch)),
-        )
-        out = lax.dot_general(xs[0], xs[1], dims)
-        letters = batch + [c for c in a + b if c not in batch and c not in summed]
-        order = tuple(letters.index(c) for c in result)
-        return out if order == tuple(range(len(order))) else lax.transpose(out, order)
+        """A contraction."""
+        return contraction(spec, *xs) if len(xs) == 2 else jnp.einsum(spec, *xs)
 
     @staticmethod
     def interior_pad(x: Any, widths: Any) -> Any:

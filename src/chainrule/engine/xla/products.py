@@ -1,0 +1,60 @@
+"""Products of two arrays, handed to XLA in the form that its library for the CPU multiplies fastest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+SMALL_PRODUCT = 1 << 18
+"""A product of two matrices with no more multiplications than this pays for operands that are turned beforehand."""
+SMALL_RESULT = 1 << 10
+"""A result of no more numbers than this is cheap to turn."""
+
+
+def contraction(spec: str, a: Any, b: Any) -> Any:
+    """``einsum`` of two operands as one product, without a detour."""
+    (of_a, of_b), result = spec.split("->")[0].split(","), spec.split("->")[1]
+    batch = [c for c in of_a if c in of_b and c in result]
+    # In the order in which the larger operand has them, so that it is the smaller that is turned round.
+    larger = of_a if a.size >= b.size else of_b
+    summed = [c for c in larger if c in of_a and c in of_b and c not in result]
+    letters = batch + [c for c in of_a + of_b if c not in batch and c not in summed]
+    order = tuple(letters.index(c) for c in result)
+    sides = tuple(of_a.index(c) for c in summed), tuple(of_b.index(c) for c in summed)
+    if a.ndim == b.ndim == 2 and len(summed) == 1 and not batch:
+        out = _matrices(a, b, sides[0][0], sides[1][0])
+    else:
+        out = lax.dot_general(a, b, (sides, (tuple(map(of_a.index, batch)), tuple(map(of_b.index, batch)))))
+    return out if order == tuple(range(len(order))) else lax.transpose(out, order)
+
+
+def _matrices(a: Any, b: Any, of_a: int, of_b: int) -> Any:
+    """Σ over an axis of each of two matrices: (rows, columns).
+
+    The library multiplies rows by columns. XLA takes a transpose in front of a product into it and calls another,
+    which takes up to twice as long for small matrices, and ten times for a tall one whose result is small, as the
+    gradient of a layer's weights is. So the operands are turned beforehand, where XLA cannot see it, or the result.
+    """
+    rows, columns, length = a.shape[1 - of_a], b.shape[1 - of_b], a.shape[of_a]
+    if jax.default_backend() == "cpu" and a.dtype == b.dtype == jnp.float32 and min(rows, columns) > 0:
+        if of_a == 0 and columns <= rows and rows * columns <= SMALL_RESULT:
+            return lax.transpose(_apart(_product(b if of_b == 1 else _turned(b), a, 1, 0)), (1, 0))
+        if rows * columns * length <= SMALL_PRODUCT:
+            return _product(a if of_a == 1 else _turned(a), b if of_b == 0 else _turned(b), 1, 0)
+    return _product(a, b, of_a, of_b)
+
+
+def _product(a: Any, b: Any, of_a: int, of_b: int) -> Any:
+    return lax.dot_general(a, b, (((of_a,), (of_b,)), ((), ())))
+
+
+def _turned(a: Any) -> Any:
+    return _apart(lax.transpose(a, (1, 0)))
+
+
+def _apart(a: Any) -> Any:
+    """The same, computed before and not within what uses it."""
+    return lax.optimization_barrier(a)
