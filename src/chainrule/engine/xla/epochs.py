@@ -25,6 +25,7 @@ from chainrule.engine.program import FIRST, Kinds, Program, as_array, learn_size
 from chainrule.engine.xla.compile import kinds_for, precision, trace
 from chainrule.engine.xla.devices import Devices, partners
 from chainrule.engine.xla.namespace import XLA
+from chainrule.engine.xla.packing import Packing
 from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
 
@@ -186,7 +187,9 @@ class Epochs:
         self.kinds: Kinds = kinds_for(self.dtype)
         plan = self.plan
         self.leaves = tuple(plan.carry)
-        self._turns = [Program((*t.carry.values(), *t.outputs), plan.draws) for t in plan.turns]
+        self.packing = Packing(self.leaves, [t.carry for t in plan.turns], pack=self.devices.count == 1)
+        wanted = [self.packing.wanted(k, t.carry) for k, t in enumerate(plan.turns)]
+        self._turns = [Program((*w, *t.outputs), plan.draws) for w, t in zip(wanted, plan.turns, strict=True)]
         self._watched = [Program(t.watched, plan.draws) for t in plan.turns]
         self.steps = -(-len(self.examples[0]) // plan.batch_size)
         self.width = sum(int(np.prod(definite(n.shape))) for n in plan.watched)
@@ -382,11 +385,13 @@ class Epochs:
 
     def _block(self, carry: Any, arrays: Any, fixed: Any, first: Any, span: Any, room: Any) -> Any:
         """Steps through a block."""
-        return self._batches(carry, arrays, self.constants(fixed), first, Span(*span), *room)
+        packed = self.packing.pack(carry)
+        packed, *found = self._batches(packed, arrays, self.constants(fixed), first, Span(*span), *room)
+        return self.packing.unpack(packed), *found
 
     def _validated(self, carry: Any, arrays: Any, fixed: Any) -> Any:
         """The numbers of the validation on a block."""
-        return self._held_out(carry, arrays, self.constants(fixed))
+        return self._held_out(self.packing.pack(carry), arrays, self.constants(fixed))
 
     def _close(self, carry: Any, start: Any, best: Any, control: Any, numbers: Any) -> Any:
         """The end of an epoch: whether it was finite, the best, the last."""
@@ -438,7 +443,12 @@ class Epochs:
         """
         rows, batch = len(order), min(self.plan.batch_size, len(order))
         constants, seed = self.constants(self.fixed)
-        step = jax.jit(lambda carry, examples: self._one_step(carry, examples, (constants, seed))[:2])
+
+        @jax.jit
+        def step(carry: Any, examples: Any) -> Any:
+            packed, row, _ = self._one_step(self.packing.pack(carry), examples, (constants, seed))
+            return self.packing.unpack(packed), row
+
         carry = self.carry
 
         def fed(examples: Any) -> dict[Node, np.ndarray[Any, Any]]:
@@ -582,9 +592,12 @@ class Epochs:
             return i + 1, carry, best, control, history, samples, outputs, seen
 
         ended = span[1] >= self.steps
+        pack, unpack = self.packing.pack, self.packing.unpack
+        carry, best = pack(carry), pack(best) if best else ()
         state = (jnp.int32(0), carry, best, control, history, samples, *room)
         done, carry, best, control, history, samples, *room = lax.while_loop(going_on, one_epoch, state)
-        return carry, best, control, history, samples, done, _all_finite(carry), tuple(room)
+        finite = _all_finite(carry)
+        return unpack(carry), unpack(best) if best else (), control, history, samples, done, finite, tuple(room)
 
     def _epoch(
         self, carry: Any, order: Any, data: Any, constants: Any, first: Any, span: Span, outputs: Any, seen: Any
@@ -636,18 +649,11 @@ class Epochs:
 
         Without ``seen`` nothing is looked at.
         """
-        fixed, seed = constants
-        fed = dict(zip(self.leaves, carry, strict=True)) | fixed | dict(zip(self.plan.examples, batch, strict=True))
-        sizes, key = learn_sizes(fed), self.key(fed, seed)
-        row: list[Any] = []
-        found: list[dict[Node, Any]] = []
-        for turn, step in zip(self.plan.turns, self._turns, strict=True):
-            found.append(step.run(XLA, fed, self.kinds, sizes, key))
-            row += [found[-1][n] for n in turn.outputs]
-            fed = fed | {leaf: found[-1][new] for leaf, new in turn.carry.items()}
-
+        carry, found, run = self.turns(carry, batch, constants)
+        row = [values[n] for turn, values in zip(self.plan.turns, found, strict=True) for n in turn.outputs]
         if self.width and seen is not None:
-            every, number = self.plan.every, first + i
+            number = jnp.asarray(first + i, jnp.int32)
+            every = np.int32(self.plan.every)
 
             def look(_: Any, seen: Any) -> Any:
                 numbers: list[Any] = []
@@ -656,22 +662,39 @@ class Epochs:
                     # Behind the barrier with what changes: else XLA takes all this out of the loop, and does it always.
                     needed = {n: values[n] for n in watched.fringe(values)}
                     seen, here, arrays = lax.optimization_barrier((seen, here, list(needed.values())))
-                    values = watched.run(XLA, dict(zip(needed, arrays, strict=True)), self.kinds, sizes, key)
+                    values = run(watched, dict(zip(needed, arrays, strict=True)))
                     numbers += [values[n].reshape(-1).astype(self.kinds.float) for n in turn.watched]
-                place = lax.div(here, every) - lax.div(first + every - 1, every)
+                place = lax.div(here, every) - lax.div(jnp.asarray(first, jnp.int32) + every - 1, every)
                 return lax.dynamic_update_index_in_dim(seen, jnp.concatenate(numbers), place, 0)
 
             # A loop of one turn or none: a choice would copy all that is carried.
             due = (lax.rem(number, every) == 0).astype(jnp.int32)
             seen = look(0, seen) if every == 1 else lax.fori_loop(0, due, look, seen)
-        return self.devices.unite(tuple(fed[leaf] for leaf in self.leaves)), self._row(row), seen
+        return carry, self._row(row), seen
+
+    def turns(self, carry: Any, batch: Any, constants: Any) -> tuple[Any, list[dict[Node, Any]], Any]:
+        """What happens to a batch: the new carry, the values of each turn, and what computes others from them."""
+        fixed, seed = constants
+        fed = self.packing.values(carry) | fixed | dict(zip(self.plan.examples, batch, strict=True))
+        sizes, key = learn_sizes(fed), self.key(fed, seed)
+
+        def run(program: Program, values: Mapping[Node, Any]) -> dict[Node, Any]:
+            return program.run(XLA, values, self.kinds, sizes, key)
+
+        found = []
+        for k, (turn, step) in enumerate(zip(self.plan.turns, self._turns, strict=True)):
+            values = run(step, fed)
+            carry = self.packing.advance(k, turn.carry, carry, values, run)
+            found.append(values)
+            fed = fed | {leaf: values[new] for leaf, new in turn.carry.items()}
+        return self.devices.unite(carry), found, run
 
     def _row(self, values: Any) -> Any:
         return jnp.stack(values).astype(self.kinds.float)
 
     def _held_out(self, carry: Any, held_out: Any, constants: Any) -> Any:
         fixed, seed = constants
-        leaves = dict(zip(self.leaves, carry, strict=True)) | fixed
+        leaves = self.packing.values(carry) | fixed
         key = self.key(leaves, seed)
         rows = held_out[0].shape[0]
 

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from chainrule.engine.program import Program, learn_sizes
+from chainrule.engine.program import Program
 from chainrule.engine.xla.compile import precision
 from chainrule.engine.xla.epochs import Epochs, Turn
-from chainrule.engine.xla.namespace import XLA
 from chainrule.graph.node import Node
 
 Array = np.ndarray[Any, Any]
@@ -32,7 +31,7 @@ class Look:
 
     def __init__(self, epochs: Epochs, turns: Sequence[Turn]) -> None:
         self.epochs, self.turns = epochs, turns
-        self.programs = [Program((*t.carry.values(), *t.outputs, *t.watched), epochs.plan.draws) for t in turns]
+        self.programs = [Program(t.watched, epochs.plan.draws) for t in turns]
         self._of_epoch = jax.jit(self._in_epoch, static_argnames="last")
         self._of_block = jax.jit(self._in_block, static_argnames="last")
 
@@ -77,21 +76,15 @@ class Look:
             rows = rest if last else tuple(lax.dynamic_index_in_dim(a, i, keepdims=False) for a in batches)
             return self._made(state[0], rows, fixed)
 
+        carry = self.epochs.packing.pack(carry)
         some = rest if last else tuple(a[0] for a in batches)
         shapes = jax.eval_shape(lambda carry: self._made(carry, some, fixed)[1], carry)
         nothing = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
         after, found = lax.fori_loop(step, step + 1, made, (carry, nothing))
-        return found, after
+        return found, self.epochs.packing.unpack(after)
 
     def _made(self, carry: Any, examples: Any, fixed: Any) -> Any:
         epochs = self.epochs
-        constants, seed = epochs.constants(fixed)
-        fed = dict(zip(epochs.leaves, carry, strict=True)) | constants
-        fed |= dict(zip(epochs.plan.examples, examples, strict=True))
-        sizes, key = learn_sizes(fed), epochs.key(fed, seed)
-        found = []
-        for turn, program in zip(self.turns, self.programs, strict=True):
-            values = program.run(XLA, fed, epochs.kinds, sizes, key)
-            found.append([values[n] for n in turn.watched])
-            fed = fed | {leaf: values[new] for leaf, new in turn.carry.items()}
-        return epochs.devices.unite(tuple(fed[leaf] for leaf in epochs.leaves)), found
+        carry, found, run = epochs.turns(carry, examples, epochs.constants(fixed))
+        seen = [run(program, values) for program, values in zip(self.programs, found, strict=True)]
+        return carry, [[values[n] for n in turn.watched] for turn, values in zip(self.turns, seen, strict=True)]
