@@ -17,7 +17,7 @@ import numpy as np
 from chainrule.data.lazy import batches, chosen, is_lazy
 from chainrule.engine.processes import leads
 from chainrule.engine.program import check_mapping
-from chainrule.engine.sharing import load, shares
+from chainrule.engine.sharing import Load, load, shares
 from chainrule.errors import ConfigurationError, DataError, ShapeError, near
 from chainrule.graph.dim import bind, definite, show
 from chainrule.graph.graph import Graph
@@ -200,7 +200,7 @@ def drive(
     with _interruptible() as interrupted, keeper or contextlib.nullcontext():
         while trainer.history.epochs < epochs and not trainer.history.stopped:
             left = epochs - trainer.history.epochs
-            now = 1 if callbacks else min(trainer.chunk, left)
+            now = 1 if callbacks else trainer.at_once(left)
             stop = None
             if keeper is not None:
                 now, stop = keeper.next(now)
@@ -519,11 +519,22 @@ class Trainer:
             seed=self.seed,
         )
         stream = batches if any(map(is_lazy, (*training, *validation))) else None
-        count = self._shared_by(devices, plan, training)
+        self.load = self._load_of(plan, training)
+        count = self._shared_by(devices, plan)
         self.settings["devices"] = count
         return Epochs(plan, self._initial, training, validation, dtype, stream, Devices.of(count))
 
-    def _shared_by(self, devices: Any, plan: Any, training: list[Array]) -> int:
+    def _load_of(self, plan: Any, training: list[Array]) -> Load:
+        """What a step does, on a process's share of the rows of a batch."""
+        from chainrule.engine.xla import processes
+
+        outputs = [n for turn in plan.turns for n in (*turn.carry.values(), *turn.outputs)]
+        sizes = {str(leaf.shape[0]): max(1, plan.batch_size // processes()) for leaf in plan.examples}
+        for leaf, array in zip(plan.examples, training, strict=True):
+            bind(leaf.shape[1:], array.shape[1:], sizes, str(leaf.name))
+        return load(outputs, plan.carry, sizes)
+
+    def _shared_by(self, devices: Any, plan: Any) -> int:
         """Among how many devices, here and in each process that it works together with, a batch is divided."""
         from chainrule.engine.xla import local_cores, processes
 
@@ -536,11 +547,7 @@ class Trainer:
             )
         share = rows // together
         if devices == "auto":
-            outputs = [n for turn in plan.turns for n in (*turn.carry.values(), *turn.outputs)]
-            sizes = {str(leaf.shape[0]): share for leaf in plan.examples}
-            for leaf, array in zip(plan.examples, training, strict=True):
-                bind(leaf.shape[1:], array.shape[1:], sizes, str(leaf.name))
-            return shares(load(outputs, plan.carry, sizes), share, local_cores())
+            return shares(self.load, share, local_cores())
         count = _at_least_one(devices, "devices")
         if share % count:
             raise ConfigurationError(
@@ -616,11 +623,15 @@ class Trainer:
     @property
     def seconds(self) -> float:
         """About how long an epoch takes, from the size of the work alone."""
-        return float(self.epochs.steps * 1e-5 + 6e-10 * self.rows * self.step.model.parameter_count)
+        return float(self.epochs.steps * self.load.seconds)
 
     def _chunk(self) -> int:
         """So many epochs that a call takes about a tenth of a second."""
         return int(min(max(1, round(0.1 / self.seconds)), 1000, max(1, 2_000_000 // self.rows)))
+
+    def at_once(self, epochs: int) -> int:
+        """How many of these epochs the next call is for: few where nobody has drawn the orders of many meanwhile."""
+        return min(epochs, self.chunk if self._drawn or self.chunk < 16 else self.chunk // 8)
 
     def advance(self, epochs: int, ahead: int = 0, stop: int | None = None) -> None:
         """Train for some epochs more; the orders of ``ahead`` further ones are drawn meanwhile.
@@ -644,7 +655,7 @@ class Trainer:
     def run_epochs(self, epochs: int) -> None:
         """Train for exactly so many epochs more, in calls of ``chunk`` epochs."""
         while epochs > 0 and not self.history.stopped:
-            now = min(epochs, self.chunk)
+            now = self.at_once(epochs)
             epochs -= now
             self.advance(now, min(epochs, self.chunk))
 

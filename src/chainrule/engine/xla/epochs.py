@@ -9,6 +9,7 @@ that the same program is given, so that a training that was parted, or is gone t
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,8 @@ from chainrule.engine.program import FIRST, Kinds, Program, as_array, learn_size
 from chainrule.engine.xla.compile import kinds_for, precision, trace
 from chainrule.engine.xla.devices import Devices, partners
 from chainrule.engine.xla.namespace import XLA
-from chainrule.engine.xla.packing import Packing
+from chainrule.engine.xla.packing import Packing, parted
+from chainrule.engine.xla.products import apart
 from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
 
@@ -624,11 +626,11 @@ class Epochs:
 
         def step_at(i: Any, state: Any) -> Any:
             carry, outputs, seen = state
-            batch = tuple(lax.dynamic_index_in_dim(a, i, keepdims=False) for a in batches)
+            batch = tuple(lax.dynamic_index_in_dim(a, i, keepdims=False, allow_negative_indices=False) for a in batches)
             carry, row, seen = self._one_step(carry, batch, constants, seen, i, first)
-            return carry, lax.dynamic_update_index_in_dim(outputs, row, i, 0), seen
+            return carry, lax.dynamic_update_index_in_dim(outputs, row, i, 0, allow_negative_indices=False), seen
 
-        carry, outputs, seen = lax.fori_loop(*bounds, step_at, (carry, outputs, seen))
+        carry, outputs, seen = lax.fori_loop(bounds[0], bounds[1], step_at, (carry, outputs, seen))
         total = outputs.sum(axis=0) * (1 if self.plan.totals else batch)
         if rest:
             last = self.devices.divide(tuple(a[full * batch :] for a in arrays))
@@ -650,7 +652,7 @@ class Epochs:
         Without ``seen`` nothing is looked at.
         """
         carry, found, run = self.turns(carry, batch, constants)
-        row = [values[n] for turn, values in zip(self.plan.turns, found, strict=True) for n in turn.outputs]
+        row = [values[n] for turn, (values, _) in zip(self.plan.turns, found, strict=True) for n in turn.outputs]
         if self.width and seen is not None:
             number = jnp.asarray(first + i, jnp.int32)
             every = np.int32(self.plan.every)
@@ -658,12 +660,17 @@ class Epochs:
             def look(_: Any, seen: Any) -> Any:
                 numbers: list[Any] = []
                 here = number
-                for turn, watched, values in zip(self.plan.turns, self._watched, found, strict=True):
+                for k, (values, after) in enumerate(found):
+                    watched = self._watched[k]
                     # Behind the barrier with what changes: else XLA takes all this out of the loop, and does it always.
-                    needed = {n: values[n] for n in watched.fringe(values)}
-                    seen, here, arrays = lax.optimization_barrier((seen, here, list(needed.values())))
-                    values = run(watched, dict(zip(needed, arrays, strict=True)))
-                    numbers += [values[n].reshape(-1).astype(self.kinds.float) for n in turn.watched]
+                    needed = watched.fringe(values)
+                    flat = self.packing.lying(k, needed)
+                    plain = [n for n in needed if not any(n in row for row in flat.values())]
+                    what = [values[n] for n in plain], [after[place] for place in flat]
+                    seen, here, (arrays, rows) = apart((seen, here, what))
+                    parts = [parted(nodes, row) for nodes, row in zip(flat.values(), rows, strict=True)]
+                    values = run(watched, dict(ChainMap(dict(zip(plain, arrays, strict=True)), *parts)))
+                    numbers += [values[n].reshape(-1).astype(self.kinds.float) for n in self.plan.turns[k].watched]
                 place = lax.div(here, every) - lax.div(jnp.asarray(first, jnp.int32) + every - 1, every)
                 return lax.dynamic_update_index_in_dim(seen, jnp.concatenate(numbers), place, 0)
 
@@ -672,8 +679,8 @@ class Epochs:
             seen = look(0, seen) if every == 1 else lax.fori_loop(0, due, look, seen)
         return carry, self._row(row), seen
 
-    def turns(self, carry: Any, batch: Any, constants: Any) -> tuple[Any, list[dict[Node, Any]], Any]:
-        """What happens to a batch: the new carry, the values of each turn, and what computes others from them."""
+    def turns(self, carry: Any, batch: Any, constants: Any) -> tuple[Any, list[tuple[dict[Node, Any], Any]], Any]:
+        """What happens to a batch: the new carry; its values and the carry after each turn; and how more is found."""
         fixed, seed = constants
         fed = self.packing.values(carry) | fixed | dict(zip(self.plan.examples, batch, strict=True))
         sizes, key = learn_sizes(fed), self.key(fed, seed)
@@ -685,7 +692,7 @@ class Epochs:
         for k, (turn, step) in enumerate(zip(self.plan.turns, self._turns, strict=True)):
             values = run(step, fed)
             carry = self.packing.advance(k, turn.carry, carry, values, run)
-            found.append(values)
+            found.append((values, carry))
             fed = fed | {leaf: values[new] for leaf, new in turn.carry.items()}
         return self.devices.unite(carry), found, run
 

@@ -86,5 +86,5 @@ class Look:
     def _made(self, carry: Any, examples: Any, fixed: Any) -> Any:
         epochs = self.epochs
         carry, found, run = epochs.turns(carry, examples, epochs.constants(fixed))
-        seen = [run(program, values) for program, values in zip(self.programs, found, strict=True)]
+        seen = [run(program, values) for program, (values, _) in zip(self.programs, found, strict=True)]
         return carry, [[values[n] for n in turn.watched] for turn, values in zip(self.turns, seen, strict=True)]

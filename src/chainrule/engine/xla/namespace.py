@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from chainrule.engine.xla.convolution import convolution, convolution_kernel, convolution_transpose
-from chainrule.engine.xla.products import contraction
+from chainrule.engine.xla.products import contraction, total
 
 
 class XlaNamespace:
@@ -35,6 +35,12 @@ class XlaNamespace:
     def einsum(spec: str, *xs: Any) -> Any:
         """A contraction."""
         return contraction(spec, *xs) if len(xs) == 2 else jnp.einsum(spec, *xs)
+
+    @staticmethod
+    def sum(x: Any, axis: Any, keepdims: bool = False, dtype: Any = None) -> Any:
+        """A sum."""
+        whole = axis is None or (isinstance(axis, tuple) and len(axis) == x.ndim)
+        return total(x, keepdims, dtype) if whole else jnp.sum(x, axis=axis, keepdims=keepdims, dtype=dtype)
 
     @staticmethod
     def interior_pad(x: Any, widths: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 
 from chainrule.engine.program import Program
-from chainrule.graph.dim import definite
+from chainrule.graph.dim import Shape, definite
 from chainrule.graph.node import Node, ancestors, number_of_elements
 from chainrule.graph.op import is_float
 from chainrule.ops.batch import is_elementwise
@@ -78,13 +78,19 @@ class Packing:
         """The value of every leaf."""
         out = dict(zip(self.rest, packed[len(self.rows) :], strict=True))
         for row, array in zip(self.rows, packed, strict=False):
-            out |= _parted(row, array)
+            out |= parted(row, array)
         return out
 
     def unpack(self, packed: Sequence[Any]) -> tuple[Any, ...]:
         """What is carried, an array for every leaf."""
         values = self.values(packed)
         return tuple(values[leaf] for leaf in self.leaves)
+
+    def lying(self, turn: int, nodes: Iterable[Node]) -> dict[int, tuple[Node, ...]]:
+        """In which flat arrays next values lie that are among these nodes: the place of each, and all that is in it."""
+        wanted = set(nodes)
+        rows = [(row, new) for g in self.groups[turn] for row, new in zip(g.leaves, g.following, strict=True)]
+        return {self.rows.index(row): new for row, new in rows if wanted.intersection(new)}
 
     def advance(
         self, turn: int, carry: Values, packed: Sequence[Any], values: dict[Node, Any], run: Any
@@ -105,7 +111,7 @@ class Packing:
             found = run(group.formula, fed)
             for row, following in zip(group.leaves, group.following, strict=True):
                 new[row] = found[following[0]]
-                values |= _parted(following, new[row])
+                values |= parted(following, new[row])
         new |= {leaf: values[carry[leaf]] for leaf in self.rest if leaf in carry}
         return tuple(new.values())
 
@@ -114,7 +120,7 @@ def _joined(arrays: Iterable[Any]) -> Any:
     return jnp.concatenate([a.reshape(-1) for a in arrays])
 
 
-def _parted(nodes: Sequence[Node], array: Any) -> dict[Node, Any]:
+def parted(nodes: Sequence[Node], array: Any) -> dict[Node, Any]:
     """The pieces of a flat array, in the shapes of these nodes."""
     out, start = {}, 0
     for node in nodes:
@@ -161,7 +167,7 @@ def _families(carry: Values) -> Iterable[_Family]:
         size = number_of_elements(leaf)
         if leaf.shape == () or not is_float(leaf.dtype) or not isinstance(size, int) or size > SMALL:
             continue
-        near = [n for n in ancestors(new, stop=lambda n, shape=leaf.shape: not _within(n, shape)) if n in carry]
+        near = [n for n in _formula(leaf.shape, new) if n in carry]
         family = list(dict.fromkeys([leaf, *(m for n in near for m in together.get(n, [n]))]))
         together |= dict.fromkeys(family, family)
     for family in {id(f): f for f in together.values()}.values():
@@ -171,7 +177,12 @@ def _families(carry: Values) -> Iterable[_Family]:
             yield found
 
 
-def _within(node: Node, shape: Any) -> bool:
+def _formula(shape: Shape, *following: Node) -> list[Node]:
+    """What these are computed from, element by element, and down to what is not."""
+    return ancestors(*following, stop=lambda n: not _within(n, shape))
+
+
+def _within(node: Node, shape: Shape) -> bool:
     """Whether a node is part of a formula that is computed for every element by itself."""
     return bool(node.inputs) and node.shape == shape and (is_elementwise(node.op) or node.op.name == "cast")
 
@@ -181,7 +192,7 @@ def _family(leaves: tuple[Node, ...], following: tuple[Node, ...]) -> _Family | 
     shape = leaves[0].shape
     if any(leaf.shape != shape for leaf in leaves):
         return None
-    order = ancestors(*following, stop=lambda n: not _within(n, shape))
+    order = _formula(shape, *following)
     if len(order) > LONGEST or not all(n.shape in ((), shape) for n in order):
         return None
     place = {n: k for k, n in enumerate(order)}

@@ -1,4 +1,4 @@
-"""Products of two arrays, handed to XLA in the form that its library for the CPU multiplies fastest."""
+"""Products and sums, handed to XLA in the form in which they are fastest on the CPU."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import jax.numpy as jnp
 from jax import lax
 
 SMALL_PRODUCT = 1 << 18
-"""A product of two matrices with no more multiplications than this pays for operands that are turned beforehand."""
+"""A product of two matrices with no more multiplications than this pays for an operand that is turned beforehand."""
 SMALL_RESULT = 1 << 10
 """A result of no more numbers than this is cheap to turn."""
+
+
+FEW = 1 << 12
+"""Of so many numbers, XLA adds up a sum in several parts by itself."""
 
 
 def contraction(spec: str, a: Any, b: Any) -> Any:
@@ -36,15 +40,23 @@ def _matrices(a: Any, b: Any, of_a: int, of_b: int) -> Any:
 
     The library multiplies rows by columns. XLA takes a transpose in front of a product into it and calls another,
     which takes up to twice as long for small matrices, and ten times for a tall one whose result is small, as the
-    gradient of a layer's weights is. So the operands are turned beforehand, where XLA cannot see it, or the result.
+    gradient of a layer's weights is. So the first operand is turned beforehand, where XLA cannot see it, or the result.
     """
     rows, columns, length = a.shape[1 - of_a], b.shape[1 - of_b], a.shape[of_a]
     if jax.default_backend() == "cpu" and a.dtype == b.dtype == jnp.float32 and min(rows, columns) > 0:
         if of_a == 0 and columns <= rows and rows * columns <= SMALL_RESULT:
-            return lax.transpose(_apart(_product(b if of_b == 1 else _turned(b), a, 1, 0)), (1, 0))
+            return lax.transpose(apart(_product(b if of_b == 1 else _turned(b), a, 1, 0)), (1, 0))
         if rows * columns * length <= SMALL_PRODUCT:
-            return _product(a if of_a == 1 else _turned(a), b if of_b == 0 else _turned(b), 1, 0)
+            return _product(a if of_a == 1 else _turned(a), b, 1, of_b)
     return _product(a, b, of_a, of_b)
+
+
+def total(x: Any, keepdims: bool = False, dtype: Any = None) -> Any:
+    """The sum of all numbers. Of few, XLA adds one after the other; column by column it is up to ten times faster."""
+    if jax.default_backend() == "cpu" and x.ndim > 1 and x.shape[-1] > 1 and 1 < x.size < FEW:
+        columns = apart(jnp.sum(x, axis=tuple(range(x.ndim - 1)), dtype=dtype))
+        return jnp.sum(columns, dtype=dtype).reshape((1,) * x.ndim if keepdims else ())
+    return jnp.sum(x, keepdims=keepdims, dtype=dtype)
 
 
 def _product(a: Any, b: Any, of_a: int, of_b: int) -> Any:
@@ -52,9 +64,9 @@ def _product(a: Any, b: Any, of_a: int, of_b: int) -> Any:
 
 
 def _turned(a: Any) -> Any:
-    return _apart(lax.transpose(a, (1, 0)))
+    return apart(lax.transpose(a, (1, 0)))
 
 
-def _apart(a: Any) -> Any:
-    """The same, computed before and not within what uses it."""
-    return lax.optimization_barrier(a)
+def apart(a: Any) -> Any:
+    """The same, computed before and not within what uses it; several arrays together."""
+    return lax.optimization_barrier(a)  # type: ignore[no-untyped-call]
