@@ -52,11 +52,10 @@ class Lanes:
     def begin(self, start: Mapping[Node, Any], constants: Mapping[Node, Any], seed: int) -> Lane:
         """A training that has not begun: its first values, constants and seed."""
         epochs = self._epochs
-        with epochs._precision():
-            put = epochs._put
-            carry = tuple(np.asarray(put(n, start[n])) for n in epochs.leaves)
-            values = {**epochs.plan.constants, **constants}
-            fixed = (*(np.asarray(put(n, v)) for n, v in values.items()), np.uint32(seed % 2**32))
+        of = lambda n, value: np.asarray(value, epochs.kinds.of(n.dtype))  # noqa: E731
+        carry = tuple(of(n, start[n]) for n in epochs.leaves)
+        values = {**epochs.plan.constants, **constants}
+        fixed = (*(of(n, v) for n, v in values.items()), np.uint32(seed % 2**32))
         best = carry if epochs.plan.monitor is not None else ()
         return Lane((carry, best, tuple(np.asarray(c) for c in epochs.control)), fixed)
 
@@ -142,8 +141,8 @@ class Lane:
 def width_for(plan: Plan) -> int:
     """How many trainings side by side are fastest on this machine.
 
-    On the CPU what they carry has to stay in the processor's own cache, half a megabyte of it, and convolutions and
-    loops gain nothing; elsewhere the device is to be filled.
+    On the CPU only where a step is little more than the calling of its parts; convolutions and loops gain nothing.
+    Elsewhere the device is to be filled.
     """
     numbers = sum(int(np.prod(definite(leaf.shape))) for leaf in plan.carry)
     if jax.default_backend() != "cpu":
@@ -151,4 +150,4 @@ def width_for(plan: Plan) -> int:
     ops = {n.op.name for n in Graph([*plan.carry.values(), *plan.outputs])}
     if ops & {"convolution", "convolution_transpose", "convolution_kernel", "loop"}:
         return 1
-    return int(np.clip(1 << (2**17 // max(numbers, 1)).bit_length() >> 1, 1, 8))
+    return int(np.clip(1 << (2**12 // max(numbers, 1)).bit_length() >> 1, 1, 8))

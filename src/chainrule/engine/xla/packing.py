@@ -23,6 +23,9 @@ from chainrule.ops.batch import is_elementwise
 
 SMALL = 1 << 14
 """Arrays of at most so many numbers are packed."""
+MOST = 16
+"""So many families lie together at most. XLA compiles a piece of code for every place in a flat array, which takes
+longer than the one that it makes for an update of its own and uses for all arrays of that shape."""
 LONGEST = 200
 """A formula of more nodes than this is no update rule."""
 
@@ -156,7 +159,7 @@ def _groups(carry: Values, carries: Sequence[Values]) -> tuple[Group, ...]:
             tuple(zip(*(f.following for f in families), strict=True)),
         )
         for families in same.values()
-        if len(families) > 1
+        if 1 < len(families) <= MOST
     )
 
 

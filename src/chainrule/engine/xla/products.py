@@ -39,12 +39,13 @@ def _matrices(a: Any, b: Any, of_a: int, of_b: int) -> Any:
     """Σ over an axis of each of two matrices: (rows, columns).
 
     The library multiplies rows by columns. XLA takes a transpose in front of a product into it and calls another,
-    which takes up to twice as long for small matrices, and ten times for a tall one whose result is small, as the
+    which takes up to twice as long for small matrices, and ten times for a long sum whose result is small, as the
     gradient of a layer's weights is. So the first operand is turned beforehand, where XLA cannot see it, or the result.
     """
     rows, columns, length = a.shape[1 - of_a], b.shape[1 - of_b], a.shape[of_a]
     if jax.default_backend() == "cpu" and a.dtype == b.dtype == jnp.float32 and min(rows, columns) > 0:
-        if of_a == 0 and columns <= rows and rows * columns <= SMALL_RESULT:
+        pays = length >= 64 or 4 <= columns <= rows / 2
+        if of_a == 0 and columns <= rows and rows * columns <= SMALL_RESULT and pays:
             return lax.transpose(apart(_product(b if of_b == 1 else _turned(b), a, 1, 0)), (1, 0))
         if rows * columns * length <= SMALL_PRODUCT:
             return _product(a if of_a == 1 else _turned(a), b, 1, of_b)
