@@ -114,5 +114,17 @@ def test_it_pays_where_work_is_elementwise_or_in_loops_and_not_where_it_is_one_p
 
 
 def test_rows_that_do_not_divide_stay_on_one():
-    much = Load(numbers=10**9, looped=0, products=1, looped_products=0, operations=1, carried=1)
+    much = Load(numbers=10**9, looped=0, products=1, looped_products=0, operations=1, carried=1, multiply_adds=0)
     assert [shares(much, rows, 4) for rows in (64, 62, 63, 61)] == [4, 2, 3, 1]
+
+
+def test_the_length_of_a_step_is_guessed_from_its_products():
+    network = cr.Sequential(cr.Dense(64, "relu"), cr.Dense(10, "softmax"))
+    Y = RNG.integers(0, 10, 96)
+    trainer = cr.Trainer(network, RNG.normal(size=(96, 64)), Y, batch_size=32)
+    forwards, back = 32 * (64 * 64 + 64 * 10), 32 * 64 * 10  # nothing flows back to the examples
+    assert trainer.load.multiply_adds == 2 * forwards + back
+    assert trainer.seconds == pytest.approx(3 * trainer.load.seconds)
+    recurrent = cr.Sequential(cr.LSTM(8), cr.Dense(10, "softmax"))
+    longer = cr.Trainer(recurrent, RNG.normal(size=(96, 50, 4)), Y, batch_size=32)
+    assert longer.load.seconds > 10 * trainer.load.seconds

@@ -477,6 +477,19 @@ def test_all_epochs_of_a_training_are_one_program(traced):
     assert len(traced) == 1
 
 
+def test_the_first_call_is_short_since_nobody_has_drawn_its_orders(traced):
+    trainer = cr.Trainer(dense((4, "tanh"), (1, None)), X, Y, batch_size=16)
+    assert trainer.chunk > 100
+    first, later = trainer.at_once(10**6), trainer.chunk
+    assert first == later // 8
+    trainer.advance(first, ahead=later)
+    assert trainer.at_once(10**6) == later
+    assert trainer.at_once(3) == 3
+    one_by_one = cr.Trainer(dense((4, "tanh"), (1, None)), X, Y, batch_size=16)
+    one_by_one.run_epochs(first)
+    np.testing.assert_array_equal(trainer.history["loss"], one_by_one.history["loss"])
+
+
 def test_callbacks_and_another_learning_rate_of_a_schedule_compile_nothing_more(traced):
     schedule = cr.ExponentialDecay(0.1, steps=3)
     cr.fit(linear(), X, Y, optimizer=cr.Adam(schedule), epochs=5, callbacks=[lambda run: None])
