@@ -8,7 +8,7 @@ import pytest
 import chainrule as cr
 from chainrule.engine import interpret
 from chainrule.engine.xla import Epochs
-from chainrule.engine.xla.epochs import NOT_FINITE, RUNNING, STOPPED_EARLY, Plan, Turn
+from chainrule.engine.xla.plan import NOT_FINITE, RUNNING, STOPPED_EARLY, Plan, Turn
 from chainrule.ops import state
 
 ROWS, EPOCHS = 10, 5

@@ -5,8 +5,8 @@ import pytest
 
 import chainrule as cr
 from chainrule.engine.xla import Epochs, Lanes
-from chainrule.engine.xla.epochs import Plan, Turn
 from chainrule.engine.xla.lanes import width_for
+from chainrule.engine.xla.plan import Plan, Turn
 from chainrule.ops import state
 
 RNG = np.random.default_rng(0)

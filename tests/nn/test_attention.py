@@ -352,7 +352,8 @@ def run():
         lambda h: h[:, 0],
         cr.Dense(1, "sigmoid"),
     )
-    return cr.fit(network, TOKENS, SAME, epochs=80, learning_rate=0.01, watch={"A4": ["mean", "entropy"]}, seed=1)
+    # with a rate of 0.01 the accuracy jumps about between epochs, and the last of them is a matter of luck
+    return cr.fit(network, TOKENS, SAME, epochs=80, learning_rate=0.003, watch={"A4": ["mean", "entropy"]}, seed=1)
 
 
 def test_a_task_that_takes_a_look_at_the_other_steps_is_learned(run):

@@ -10,7 +10,7 @@ import pytest
 import chainrule as cr
 from chainrule.engine import interpret
 from chainrule.engine.xla import Epochs
-from chainrule.engine.xla.epochs import Plan, Turn
+from chainrule.engine.xla.plan import Plan, Turn
 from chainrule.errors import ConfigurationError
 from chainrule.optimize import OPTIMIZERS, CosineDecay, WarmUp, optimizer, update
 

@@ -667,7 +667,7 @@ def test_a_training_that_is_fed_in_parts_is_the_training_on_the_whole():
     assert parts.history.epochs == 7
     with pytest.raises(ShapeError, match="as those before"):
         parts.feed(X, Y, np.ones(60))
-    with pytest.raises(ShapeError, match="as those before"):
+    with pytest.raises(ShapeError, match="differ in number"):
         parts.feed(X, Y[:3])
 
 

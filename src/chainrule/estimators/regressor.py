@@ -85,7 +85,7 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]
     def _default_loss(self, model: Model | None) -> Loss:
         if model is None:
             return LOSSES["squared_error"]
-        from chainrule.train.fit import default_loss
+        from chainrule.train.trainer import default_loss
 
         return default_loss(model)
 

@@ -2,7 +2,7 @@
 
 from chainrule.train.checkpoints import Checkpoints
 from chainrule.train.files import load, save
-from chainrule.train.fit import EarlyStopping, Trainer, fit
+from chainrule.train.fit import fit
 from chainrule.train.formulas import formulas
 from chainrule.train.history import History, TrainingWarning
 from chainrule.train.objective import Objective
@@ -13,6 +13,7 @@ from chainrule.train.run import Run
 from chainrule.train.step import StepGraph, step_graph
 from chainrule.train.sweeps import Between, Candidate, Ranking, sweep
 from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
+from chainrule.train.trainer import EarlyStopping, Trainer
 
 __all__ = [
     "Between",

@@ -40,8 +40,8 @@ from chainrule.train.first_bad import BadNumber
 from chainrule.train.history import History, TrainingWarning
 
 if TYPE_CHECKING:
-    from chainrule.engine.xla.epochs import Standing
-    from chainrule.train.fit import Trainer
+    from chainrule.engine.xla.plan import Standing
+    from chainrule.train.trainer import Trainer
 
 Array = np.ndarray[Any, Any]
 SHARE = 0.02
@@ -443,7 +443,7 @@ def standing_of(trainer: Trainer, kept: Checkpoint) -> Standing:
 
     Errors: :class:`RunError` where the arrays are not those of this network.
     """
-    from chainrule.engine.xla.epochs import Inside, Standing
+    from chainrule.engine.xla.plan import Inside, Standing
 
     names, found = leaf_names(trainer), kept.arrays
     shapes = {f"now {name}": a.shape for name, a in zip(names, trainer.epochs.carry, strict=True)}

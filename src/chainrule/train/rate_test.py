@@ -13,8 +13,9 @@ from chainrule.data.lazy import chosen
 from chainrule.errors import ConfigurationError
 from chainrule.optimize import Schedule
 from chainrule.optimize import optimizer as optimizer_by_name
-from chainrule.train.fit import Trainer, _at_least_one, order_of
+from chainrule.train.orders import order_of
 from chainrule.train.readings import READINGS
+from chainrule.train.trainer import Trainer, at_least_one
 
 Array = np.ndarray[Any, Any]
 SMOOTHING = 0.9
@@ -114,13 +115,13 @@ def find_learning_rate(
     """
     if not (math.isfinite(high) and 0 < low < high):
         raise ConfigurationError("the rates go from a positive number to a larger one", given=f"{low} to {high}")
-    if _at_least_one(steps, "steps") < 20:
+    if at_least_one(steps, "steps") < 20:
         raise ConfigurationError("so few steps show nothing", given=steps, expected="20 or more")
     rule = optimizer_by_name(optimizer)
     if isinstance(rule.learning_rate, Schedule) or not isinstance(rule.learning_rate, (int, float)):
         rule = replace(rule, learning_rate=float(low))
     rates = low * (high / low) ** (np.arange(steps) / (steps - 1))
-    losses = np.full((_at_least_one(seeds, "seeds"), steps), np.nan)
+    losses = np.full((at_least_one(seeds, "seeds"), steps), np.nan)
     runner: _Steps | None = None
     for seed, row in enumerate(losses):
         runner = runner or _Steps(

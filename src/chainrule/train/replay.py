@@ -17,16 +17,16 @@ from chainrule.graph.node import Node
 from chainrule.notation import Sheet
 from chainrule.train.checkpoint_files import belongs_to, place_for, read_checkpoint, read_training, steps_in
 from chainrule.train.checkpoints import check_data, fingerprints, standing_of
-from chainrule.train.fit import EarlyStopping, Trainer
 from chainrule.train.history import History
 from chainrule.train.readings import READINGS
 from chainrule.train.resume import class_weight_of, first_run, watched_in
 from chainrule.train.run import Named, Run
+from chainrule.train.trainer import EarlyStopping, Trainer
 from chainrule.train.watch import Watch, Watched, collected, idle, quantities
 from chainrule.train.watch import watch as read_watch
 
 if TYPE_CHECKING:
-    from chainrule.engine.xla.epochs import Standing
+    from chainrule.engine.xla.plan import Standing
 
 Array = np.ndarray[Any, Any]
 

@@ -11,10 +11,11 @@ from chainrule.nn.metrics import metric
 from chainrule.train.checkpoint_files import TRAINING, newest, place_for, read_checkpoint, read_training
 from chainrule.train.checkpoints import Checkpoints
 from chainrule.train.files import read_steps
-from chainrule.train.fit import EarlyStopping, Trainer, drive
+from chainrule.train.fit import drive
 from chainrule.train.history import History
 from chainrule.train.labels import Labels
 from chainrule.train.run import Run
+from chainrule.train.trainer import EarlyStopping, Trainer
 from chainrule.train.watch import Watch
 from chainrule.train.watch import watch as read_watch
 

@@ -28,9 +28,10 @@ from chainrule.nn import (
 )
 from chainrule.nn import loss as loss_by_name
 from chainrule.train.files import load, place_of
-from chainrule.train.fit import EarlyStopping, fit
+from chainrule.train.fit import fit
 from chainrule.train.rate_test import find_learning_rate
 from chainrule.train.run import Run
+from chainrule.train.trainer import EarlyStopping
 
 Array = np.ndarray[Any, Any]
 PREPROCESSING = "preprocessing"

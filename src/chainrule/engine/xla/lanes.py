@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from chainrule.engine.xla.epochs import NOT_FINITE, RUNNING, Epochs, Plan
+from chainrule.engine.xla.epochs import Epochs
+from chainrule.engine.xla.plan import NOT_FINITE, RUNNING, Plan
 from chainrule.graph.dim import definite
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
@@ -52,7 +53,10 @@ class Lanes:
     def begin(self, start: Mapping[Node, Any], constants: Mapping[Node, Any], seed: int) -> Lane:
         """A training that has not begun: its first values, constants and seed."""
         epochs = self._epochs
-        of = lambda n, value: np.asarray(value, epochs.kinds.of(n.dtype))  # noqa: E731
+
+        def of(node: Node, value: Any) -> Array:
+            return np.asarray(value, epochs.kinds.of(node.dtype))
+
         carry = tuple(of(n, start[n]) for n in epochs.leaves)
         values = {**epochs.plan.constants, **constants}
         fixed = (*(of(n, v) for n, v in values.items()), np.uint32(seed % 2**32))

@@ -12,7 +12,8 @@ from jax import lax
 
 from chainrule.engine.program import Program
 from chainrule.engine.xla.compile import precision
-from chainrule.engine.xla.epochs import Epochs, Turn
+from chainrule.engine.xla.epochs import Epochs
+from chainrule.engine.xla.plan import Turn
 from chainrule.graph.node import Node
 
 Array = np.ndarray[Any, Any]

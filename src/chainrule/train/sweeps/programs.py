@@ -17,10 +17,11 @@ from chainrule.graph.node import Node
 from chainrule.ops import input as input_
 from chainrule.ops import parameter
 from chainrule.optimize import Optimizer, update
-from chainrule.train.fit import Trainer, order_of, parted
 from chainrule.train.history import History
+from chainrule.train.orders import order_of, parted
 from chainrule.train.run import Run, inputs_of
 from chainrule.train.sweeps.choices import Recipe
+from chainrule.train.trainer import Trainer
 
 Array = np.ndarray[Any, Any]
 MOST_KEPT = 1 << 24

@@ -14,12 +14,12 @@ import numpy as np
 
 from chainrule.data.folds import folds as deal
 from chainrule.errors import ChainruleError, ConfigurationError, near
-from chainrule.train.fit import Trainer, _at_least_one
 from chainrule.train.run import Run
 from chainrule.train.sweeps.choices import Recipe, Recipes, read_choices
 from chainrule.train.sweeps.programs import Examples, Program, Training, key_of, run_of
 from chainrule.train.sweeps.ranking import Candidate, Ranking
 from chainrule.train.sweeps.records import Records, fingerprint
+from chainrule.train.trainer import Trainer, at_least_one
 
 SETTINGS = tuple(inspect.signature(Trainer.__init__).parameters)[4:]
 """What can be said of a training beside the network and the examples."""
@@ -111,7 +111,7 @@ def sweep(
     choices_ = read_choices(network, choices)
     recipes = Recipes(network, choices_, settings, SETTINGS)
     examples = _examples(X, Y, validation_data, validation_split, folds, chosen_seeds[0])
-    epochs = _at_least_one(epochs, "epochs")
+    epochs = at_least_one(epochs, "epochs")
     records = None
     if folder is not None:
         shared = {k: _plain(v) for k, v in sorted(settings.items())}
@@ -127,7 +127,7 @@ def sweep(
             propose(study, choices_, recipes, trials, race)
         else:
             found = (
-                choices_.grid() if trials is None else choices_.draw(_at_least_one(trials, "trials"), chosen_seeds[0])
+                choices_.grid() if trials is None else choices_.draw(at_least_one(trials, "trials"), chosen_seeds[0])
             )
             race.run({choices_.written(some): (some, recipes) for some in found})
     finally:
