@@ -9,7 +9,6 @@ that the same program is given, so that a training that was parted, or is gone t
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -549,8 +548,10 @@ class Epochs:
                     plain = [n for n in needed if not any(n in row for row in flat.values())]
                     what = [values[n] for n in plain], [after[place] for place in flat]
                     seen, here, (arrays, rows) = apart((seen, here, what))
-                    parts = [parted(nodes, row) for nodes, row in zip(flat.values(), rows, strict=True)]
-                    values = run(watched, dict(ChainMap(dict(zip(plain, arrays, strict=True)), *parts)))
+                    fed = dict(zip(plain, arrays, strict=True))
+                    for nodes, row in zip(flat.values(), rows, strict=True):
+                        fed |= parted(nodes, row)
+                    values = run(watched, fed)
                     numbers += [values[n].reshape(-1).astype(self.kinds.float) for n in self.plan.turns[k].watched]
                 place = lax.div(here, every) - lax.div(jnp.asarray(first, jnp.int32) + every - 1, every)
                 return lax.dynamic_update_index_in_dim(seen, jnp.concatenate(numbers), place, 0)

@@ -64,12 +64,12 @@ class Packing:
         self.leaves = tuple(leaves)
         self.groups = [_groups(carry, carries) if pack else () for carry in carries]
         self.rows = tuple(row for groups in self.groups for group in groups for row in group.leaves)
-        packed = {leaf for row in self.rows for leaf in row}
-        self.rest = tuple(leaf for leaf in self.leaves if leaf not in packed)
+        self._packed = {leaf for row in self.rows for leaf in row}
+        self.rest = tuple(leaf for leaf in self.leaves if leaf not in self._packed)
 
     def wanted(self, turn: int, carry: Values) -> tuple[Node, ...]:
         """What a turn has to compute so that :meth:`advance` can do the rest."""
-        rest = [new for leaf, new in carry.items() if leaf in self.rest]
+        rest = [new for leaf, new in carry.items() if leaf not in self._packed]
         return (*rest, *(n for group in self.groups[turn] for row in (*group.sources, group.scalars) for n in row))
 
     def pack(self, arrays: Iterable[Any]) -> tuple[Any, ...]:
