@@ -82,9 +82,19 @@ def test_large_arrays_and_formulas_of_their_own_are_left_alone():
     assert trainer(cr.Dense(2, use_bias=False), optimizer="gradient_descent").epochs.packing.rows == ()
 
 
-def test_a_deep_network_is_not_packed_since_it_would_compile_for_longer():
-    deep = [cr.Dense(3, "tanh") for _ in range(packing.MOST)]
-    assert trainer(*deep, cr.Dense(2)).epochs.packing.rows == ()
+def test_in_a_deep_network_layer_after_layer_lies_in_flat_arrays_that_are_alike(monkeypatch):
+    layers = packing.MOST  # each has two families, that of its weights and that of its biases
+    deep = [cr.Dense(6, "tanh") for _ in range(layers)]
+    made = trainer(*deep, Y=X)
+    assert rows(made) == [packing.MOST] * 6
+    parameters = [row for row in made.epochs.packing.rows if str(row[0].name)[0] == "W"]
+    assert [[leaf.shape for leaf in row] for row in parameters] == [[(6, 6), (6,)] * (packing.MOST // 2)] * 2
+    made.run_epochs(3)
+    unpacked(monkeypatch)
+    other = trainer(*deep, Y=X)
+    other.run_epochs(3)
+    for name, value in other.run().parameters.items():
+        np.testing.assert_allclose(made.run().parameters[name], value, rtol=1e-10, atol=1e-14)
 
 
 def test_objectives_that_take_turns_have_flat_arrays_of_their_own():

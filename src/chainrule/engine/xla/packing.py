@@ -23,9 +23,10 @@ from chainrule.ops.batch import is_elementwise
 
 SMALL = 1 << 14
 """Arrays of at most so many numbers are packed."""
-MOST = 16
-"""So many families lie together at most. XLA compiles a piece of code for every place in a flat array, which takes
-longer than the one that it makes for an update of its own and uses for all arrays of that shape."""
+MOST = 8
+"""So many families lie together at most. XLA compiles a piece of code for every place in a flat array, but only once
+for flat arrays that are alike, as those of a deep network are: with 8 of its families in each it compiles fastest. And
+it joins 12 gradients in twice the time of 10."""
 LONGEST = 200
 """A formula of more nodes than this is no update rule."""
 
@@ -145,11 +146,12 @@ class _Family:
 
 
 def _groups(carry: Values, carries: Sequence[Values]) -> tuple[Group, ...]:
-    """The families of a turn that go on by one formula, where there are several."""
+    """The families of a turn that go on by one formula, where there are several; so many together at most."""
     same: dict[Any, list[_Family]] = {}
     moving = {n: new for n, new in carry.items() if new is not n and sum(n in c for c in carries) == 1}
     for family in _families(moving):
         same.setdefault(family.pattern, []).append(family)
+    together = (f[k : k + MOST] for f in same.values() for k in range(0, len(f), MOST))
     return tuple(
         Group(
             tuple(zip(*(f.leaves for f in families), strict=True)),
@@ -158,8 +160,8 @@ def _groups(carry: Values, carries: Sequence[Values]) -> tuple[Group, ...]:
             Program(families[0].following),
             tuple(zip(*(f.following for f in families), strict=True)),
         )
-        for families in same.values()
-        if 1 < len(families) <= MOST
+        for families in together
+        if len(families) > 1
     )
 
 
