@@ -10,7 +10,7 @@ from chainrule.calculus import reverse
 from chainrule.engine import interpret
 from chainrule.graph import Graph
 from chainrule.graph.node import Scope, ancestors, inside
-from chainrule.rewrite import rewrite
+from chainrule.rewrite import collect, rewrite
 
 # --- random formulas ----------------------------------------------------------------------------------
 
@@ -93,6 +93,14 @@ def test_simplifying_twice_changes_nothing_more(formula):
     again = cr.simplify(simple)
     assert again.log == []
     assert len(Graph(again.outputs)) == len(Graph(simple))
+
+
+@given(formulas())
+def test_what_was_simplified_before_does_not_matter(formula):
+    known, collect._shortest = collect._shortest, set()
+    afresh = str(cr.simplify(formula))
+    collect._shortest |= known  # those of all formulas before
+    assert str(cr.simplify(formula)) == afresh
 
 
 @given(formulas())

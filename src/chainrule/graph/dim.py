@@ -232,7 +232,10 @@ def broadcast(*shapes: Shape) -> Shape | None:
     >>> broadcast((Dim("m"), 1), (3,))
     (m, 3)
     """
-    rank = max((len(s) for s in shapes), default=0)
+    wide = [s for s in shapes if s]
+    if all(s == wide[0] for s in wide):  # with each other and with single numbers, as nearly always
+        return wide[0] if wide else ()
+    rank = max(len(s) for s in wide)
     out: list[Size] = [1] * rank
     for shape in shapes:
         offset = rank - len(shape)

@@ -55,14 +55,19 @@ _origin: ContextVar[Origin | None] = ContextVar("origin", default=None)
 _scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
 
-@contextlib.contextmanager
-def deriving(origin: Origin | None) -> Iterator[None]:
+class deriving:  # noqa: N801 - a context, entered for every rule that is tried: a generator takes twice as long
     """Nodes made inside carry this origin."""
-    token = _origin.set(origin)
-    try:
-        yield
-    finally:
-        _origin.reset(token)
+
+    __slots__ = ("origin", "token")
+
+    def __init__(self, origin: Origin | None) -> None:
+        self.origin = origin
+
+    def __enter__(self) -> None:
+        self.token = _origin.set(self.origin)
+
+    def __exit__(self, *_: object) -> None:
+        _origin.reset(self.token)
 
 
 @contextlib.contextmanager

@@ -347,6 +347,8 @@ def lift(value: Any) -> Node:
 
 def same_kind(inputs: Sequence[Node]) -> tuple[Node, ...]:
     """The operands cast to the kind that holds all of them; plain numbers take the others' precision."""
+    if len({n.dtype for n in inputs}) == 1:
+        return tuple(inputs)
     strong = [n.dtype for n in inputs if not (n.op.name == "constant" and n.shape == () and is_float(n.dtype))]
     floats = [d for d in strong if is_float(d)]
     target = promote(*floats) if floats else promote(*(n.dtype for n in inputs))

@@ -8,6 +8,7 @@ it shorter: ``−y (1 − ŷ) + (1 − y) ŷ`` becomes ``ŷ − y``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from chainrule.graph.node import Node
 from chainrule.graph.op import is_float
@@ -18,6 +19,7 @@ from chainrule.rewrite.rewriter import rule
 MOST_TERMS = 12
 MOST_FACTORS = 12
 MOST_DEPTH = 24
+MOST_PATTERNS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,24 @@ def _whole(node: Node, depth: int, memo: dict[Node, list[Term]], sigmoids: dict[
     return before[0].times(Term(1.0, ((rest, 1),))) if len(before) == 1 else Term(1.0, ((node, 1),))
 
 
+READ = {"add", "subtract", "negative", "multiply", "divide", "power", "sigmoid", "broadcast_to"}
+"""The ops that a region is made of."""
+
+
+def _pattern(root: Node) -> tuple[Any, ...]:
+    """All that is read of a region, with places instead of nodes: of equal patterns the same is found."""
+    place, order, out = {root: 0}, [(root, 0)], []
+    for node, depth in order:
+        inner = depth <= MOST_DEPTH + 1 and node.op.name in READ and (depth == 0 or node.name is None)
+        for i in node.inputs if inner else ():
+            if i not in place:
+                place[i] = len(order)
+                order.append((i, depth + 1))
+        inputs = tuple(place[i] for i in node.inputs) if inner else bool(node.inputs)
+        out.append((node.op.name, node.name is None, node.shape == (), number(node), node.attrs.get("size"), inputs))
+    return tuple(out)
+
+
 _sizes: dict[str, Node] = {}
 
 
@@ -133,6 +153,10 @@ def _side(z: Node) -> tuple[object, object]:
     if z.op.name == "subtract" and z.name is None:
         return z.inputs, z.inputs[::-1]
     return z, ("−", z)
+
+
+_shortest: set[tuple[Any, ...]] = set()
+"""Patterns that are as short as they can be written: an optimizer's formula is met once for every parameter."""
 
 
 def _product(a: list[Term], b: list[Term]) -> list[Term]:
@@ -244,10 +268,17 @@ def collect(node: Node) -> Node | None:
     """The region that ends in this node, collected, where that is shorter."""
     if not is_float(node.dtype):
         return None
+    pattern = _pattern(node)
+    if pattern in _shortest:
+        return None
     memo: dict[Node, list[Term]] = {}
     terms = _terms(node, 0, memo, {})
     atoms = {n for t in terms for n, _ in t.factors} | {n for n, t in memo.items() if t == [Term(1.0, ((n, 1),))]}
-    if terms == [Term(1.0, ((node, 1),))]:
-        return None
-    built = build(terms, node)
-    return built if _cost(built, atoms) < _cost(node, atoms) - 0.05 else None  # sums of 0.1 are not exact
+    if terms != [Term(1.0, ((node, 1),))]:
+        built = build(terms, node)
+        if _cost(built, atoms) < _cost(node, atoms) - 0.05:  # sums of 0.1 are not exact
+            return built
+    if len(_shortest) > MOST_PATTERNS:
+        _shortest.clear()
+    _shortest.add(pattern)
+    return None

@@ -168,6 +168,7 @@ def _groups(carry: Values, carries: Sequence[Values]) -> tuple[Group, ...]:
 def _families(carry: Values) -> Iterable[_Family]:
     """The packable families: each leaf with those that its next value depends on, element by element."""
     together: dict[Node, list[Node]] = {}
+    place = {leaf: k for k, leaf in enumerate(carry)}
     for leaf, new in carry.items():
         size = number_of_elements(leaf)
         if leaf.shape == () or not is_float(leaf.dtype) or not isinstance(size, int) or size > SMALL:
@@ -176,7 +177,7 @@ def _families(carry: Values) -> Iterable[_Family]:
         family = list(dict.fromkeys([leaf, *(m for n in near for m in together.get(n, [n]))]))
         together |= dict.fromkeys(family, family)
     for family in {id(f): f for f in together.values()}.values():
-        leaves = tuple(leaf for leaf in carry if leaf in set(family))  # in one order in all families
+        leaves = tuple(sorted(family, key=place.__getitem__))  # in one order in all families
         found = _family(leaves, tuple(carry[leaf] for leaf in leaves))
         if found is not None:
             yield found
