@@ -9,7 +9,7 @@ that the same program is given, so that a training that was parted, or is gone t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -77,6 +77,9 @@ class Epochs:
         self.width = sum(int(np.prod(definite(n.shape))) for n in plan.watched)
         self._kept = [(np.zeros(0, np.int64), np.zeros((0, self.width)))]
         self._validate = Program(plan.validation, plan.draws)
+        self._read = {n for program in (*self._turns, *self._watched) for n in program.graph}
+        if len(plan.turns) > 1:  # what one turn has changed the next one reads
+            self._read |= {new for turn in plan.turns for leaf, new in turn.carry.items() if leaf in self._read}
         with self._precision():
             put, feed = self._put, self._feed
             self.carry = tuple(put(n, self.start[n]) for n in self.leaves)
@@ -531,7 +534,7 @@ class Epochs:
 
         Without ``seen`` nothing is looked at.
         """
-        carry, found, run = self.turns(carry, batch, constants)
+        carry, found, run = self.turns(carry, batch, constants, self._read)
         row = [values[n] for turn, (values, _) in zip(self.plan.turns, found, strict=True) for n in turn.outputs]
         if self.width and seen is not None:
             number = jnp.asarray(first + i, jnp.int32)
@@ -561,10 +564,15 @@ class Epochs:
             seen = look(0, seen) if every == 1 else lax.fori_loop(0, due, look, seen)
         return carry, self._row(row), seen
 
-    def turns(self, carry: Any, batch: Any, constants: Any) -> tuple[Any, list[tuple[dict[Node, Any], Any]], Any]:
-        """What happens to a batch: the new carry; its values and the carry after each turn; and how more is found."""
+    def turns(
+        self, carry: Any, batch: Any, constants: Any, wanted: Container[Node] | None = None
+    ) -> tuple[Any, list[tuple[dict[Node, Any], Any]], Any]:
+        """What happens to a batch: the new carry; its values and the carry after each turn; and how more is found.
+
+        Of what is packed, and of its next values, only the ``wanted`` ones are taken out; all of them by default.
+        """
         fixed, seed = constants
-        fed = self.packing.values(carry) | fixed | dict(zip(self.plan.examples, batch, strict=True))
+        fed = self.packing.values(carry, wanted) | fixed | dict(zip(self.plan.examples, batch, strict=True))
         sizes, key = learn_sizes(fed), self.key(fed, seed)
 
         def run(program: Program, values: Mapping[Node, Any]) -> dict[Node, Any]:
@@ -573,9 +581,9 @@ class Epochs:
         found = []
         for k, (turn, step) in enumerate(zip(self.plan.turns, self._turns, strict=True)):
             values = run(step, fed)
-            carry = self.packing.advance(k, turn.carry, carry, values, run)
+            carry = self.packing.advance(k, turn.carry, carry, values, run, wanted)
             found.append((values, carry))
-            fed = fed | {leaf: values[new] for leaf, new in turn.carry.items()}
+            fed = fed | {leaf: values[new] for leaf, new in turn.carry.items() if new in values}
         return self.devices.unite(carry), found, run
 
     def _row(self, values: Any) -> Any:
@@ -583,7 +591,7 @@ class Epochs:
 
     def _held_out(self, carry: Any, held_out: Any, constants: Any) -> Any:
         fixed, seed = constants
-        leaves = self.packing.values(carry) | fixed
+        leaves = self.packing.values(carry, set(self._validate.leaves)) | fixed
         key = self.key(leaves, seed)
         rows = held_out[0].shape[0]
 

@@ -7,12 +7,12 @@ array while the program runs, likewise their moments and gradients, and the form
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from chainrule.engine.program import Program
@@ -78,11 +78,11 @@ class Packing:
         by_leaf = dict(zip(self.leaves, arrays, strict=True))
         return (*(_joined(by_leaf[leaf] for leaf in row) for row in self.rows), *(by_leaf[n] for n in self.rest))
 
-    def values(self, packed: Sequence[Any]) -> dict[Node, Any]:
-        """The value of every leaf."""
+    def values(self, packed: Sequence[Any], wanted: Container[Node] | None = None) -> dict[Node, Any]:
+        """The value of every leaf, or of those that are wanted: each piece of a flat array is work for XLA."""
         out = dict(zip(self.rest, packed[len(self.rows) :], strict=True))
         for row, array in zip(self.rows, packed, strict=False):
-            out |= parted(row, array)
+            out |= parted(row, array, wanted)
         return out
 
     def unpack(self, packed: Sequence[Any]) -> tuple[Any, ...]:
@@ -97,7 +97,13 @@ class Packing:
         return {self.rows.index(row): new for row, new in rows if wanted.intersection(new)}
 
     def advance(
-        self, turn: int, carry: Values, packed: Sequence[Any], values: dict[Node, Any], run: Any
+        self,
+        turn: int,
+        carry: Values,
+        packed: Sequence[Any],
+        values: dict[Node, Any],
+        run: Any,
+        wanted: Container[Node] | None = None,
     ) -> tuple[Any, ...]:
         """What is carried after a turn. The next values of packed leaves are entered among ``values``.
 
@@ -107,6 +113,7 @@ class Packing:
             packed: what is carried before it.
             values: what it has computed.
             run: computes a program from what is fed to it.
+            wanted: the next values that are entered; all of them by default.
         """
         new: dict[tuple[Node, ...] | Node, Any] = dict(zip((*self.rows, *self.rest), packed, strict=True))
         for group in self.groups[turn]:
@@ -115,7 +122,7 @@ class Packing:
             found = run(group.formula, fed)
             for row, following in zip(group.leaves, group.following, strict=True):
                 new[row] = found[following[0]]
-                values |= parted(following, new[row])
+                values |= parted(following, new[row], wanted)
         new |= {leaf: values[carry[leaf]] for leaf in self.rest if leaf in carry}
         return tuple(new.values())
 
@@ -124,13 +131,14 @@ def _joined(arrays: Iterable[Any]) -> Any:
     return jnp.concatenate([a.reshape(-1) for a in arrays])
 
 
-def parted(nodes: Sequence[Node], array: Any) -> dict[Node, Any]:
-    """The pieces of a flat array, in the shapes of these nodes."""
+def parted(nodes: Sequence[Node], array: Any, wanted: Container[Node] | None = None) -> dict[Node, Any]:
+    """The pieces of a flat array, in the shapes of these nodes; all of them, or those that are wanted."""
     out, start = {}, 0
     for node in nodes:
         shape = definite(node.shape)
-        end = start + int(np.prod(shape))
-        out[node] = lax.slice(array, (start,), (end,)).reshape(shape)
+        end = start + math.prod(shape)
+        if wanted is None or node in wanted:
+            out[node] = lax.reshape(lax.slice(array, (start,), (end,)), shape)
         start = end
     return out
 
