@@ -216,11 +216,13 @@ def _gelu_tanh_slope(x: Node) -> Node:
 
 
 def _softmax(xp: Any, x: Any, axis: int) -> Any:
+    x = xp.side_by_side(x, axis)
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return e / xp.sum(e, axis=axis, keepdims=True)
 
 
 def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
+    x = xp.side_by_side(x, axis)
     shifted = x - xp.max(x, axis=axis, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 

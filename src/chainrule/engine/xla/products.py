@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.experimental.layout import Layout, with_layout_constraint
 
 SMALL_PRODUCT = 1 << 18
 """A product of two matrices with no more multiplications than this pays for an operand that is turned beforehand."""
@@ -14,6 +15,8 @@ SMALL_RESULT = 1 << 10
 """A result of no more numbers than this is cheap to turn."""
 
 
+FEW_COLUMNS = 16
+"""XLA adds up rows of fewer numbers one by one."""
 FEW = 1 << 12
 """Of so many numbers, XLA adds up a sum in several parts by itself."""
 
@@ -58,6 +61,12 @@ def total(x: Any, keepdims: bool = False, dtype: Any = None) -> Any:
         columns = apart(jnp.sum(x, axis=tuple(range(x.ndim - 1)), dtype=dtype))
         return jnp.sum(columns, dtype=dtype).reshape((1,) * x.ndim if keepdims else ())
     return jnp.sum(x, keepdims=keepdims, dtype=dtype)
+
+
+def side_by_side(x: Any, axis: int) -> Any:
+    """A matrix of few columns, column by column, so that sums along its rows are made of many rows at once."""
+    few = x.ndim == 2 and axis % 2 == 1 and 1 < x.shape[1] < FEW_COLUMNS <= x.shape[0] and x.size <= FEW
+    return with_layout_constraint(x, Layout((1, 0))) if few and jax.default_backend() == "cpu" else x
 
 
 def _product(a: Any, b: Any, of_a: int, of_b: int) -> Any:
