@@ -109,3 +109,12 @@ def test_objectives_that_take_turns_have_flat_arrays_of_their_own():
     objectives = [cr.Objective(cost, half, "adam", name=name) for half, name in zip(halves, "JK", strict=True)]
     made = cr.Trainer(model, X, loss=objectives, batch_size=16, dtype="float64")
     assert rows(made) == [4] * 6
+
+
+def test_of_a_flat_array_only_what_is_read_is_cut_out():
+    made = trainer()
+    text = made.lowered().as_text()
+    # The 6 parameters in each of two kinds of step, and at the end all 18 leaves; the moments of Adam in no step.
+    assert text.count("stablehlo.slice") <= 40
+    everything = made.epochs.packing.values(made.epochs.packing.pack(made.epochs.carry))
+    assert set(everything) == set(made.epochs.leaves)

@@ -8,7 +8,9 @@ import pytest
 import chainrule as cr
 
 jax = pytest.importorskip("jax")
-from chainrule.engine.xla.products import FEW, SMALL_PRODUCT, contraction, total  # noqa: E402
+from chainrule.engine.program import Program  # noqa: E402
+from chainrule.engine.xla.compile import kinds_for, trace  # noqa: E402
+from chainrule.engine.xla.products import FEW, FEW_COLUMNS, SMALL_PRODUCT, contraction, side_by_side, total  # noqa: E402
 
 RNG = np.random.default_rng(0)
 SIZES = [
@@ -75,3 +77,25 @@ def test_sums_of_whole_numbers_and_of_truths_stay_what_they_are():
     truths = cr.cast(b > 0, "float")
     values = RNG.normal(size=(6, 7))
     assert cr.compile(cr.sum(truths))({b: values}) == (values > 0).sum()
+
+
+@pytest.mark.parametrize("shape", [(32, 10), (32, FEW_COLUMNS), (FEW, 10), (2, 3), (32, 1), (0, 3), (4, 5, 6)])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_rows_of_few_numbers_that_lie_column_by_column_are_the_same(shape, axis):
+    x = RNG.normal(size=shape).astype(np.float32)
+    np.testing.assert_array_equal(jax.jit(lambda x: side_by_side(x, axis))(x), x)
+    one_by_one = jax.jit(jax.vmap(lambda x: side_by_side(x, axis)))
+    np.testing.assert_array_equal(one_by_one(x[None].repeat(2, 0)), x[None].repeat(2, 0))
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="laid out for the CPU")
+def test_a_softmax_of_few_classes_adds_up_many_rows_at_once():
+    z = cr.input("z", ("m", 10))
+    text = jax.jit(lambda x: z_of(cr.softmax(z), z, x)).lower(np.zeros((32, 10), np.float32)).compile().as_text()
+    assert "f32[32,10]{0,1}" in text
+    wide = jax.jit(lambda x: z_of(cr.softmax(z), z, x)).lower(np.zeros((FEW, 10), np.float32)).compile().as_text()
+    assert f"f32[{FEW},10]{{0,1}}" not in wide  # many rows fill the vectors anyhow
+
+
+def z_of(output, leaf, array):
+    return trace(Program([output]), {leaf: array}, kinds_for("float32"))[0]

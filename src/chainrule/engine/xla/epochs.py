@@ -24,6 +24,7 @@ from chainrule.engine.draws import Key
 from chainrule.engine.program import FIRST, Kinds, Program, as_array, learn_sizes
 from chainrule.engine.xla.compile import kinds_for, precision, trace
 from chainrule.engine.xla.devices import Devices, partners
+from chainrule.engine.xla.in_place import late_readers, waiting
 from chainrule.engine.xla.namespace import XLA
 from chainrule.engine.xla.packing import Packing, parted
 from chainrule.engine.xla.plan import NOT_FINITE, RUNNING, STOPPED_EARLY, WHOLE, Inside, Plan, Span, Standing
@@ -72,6 +73,11 @@ class Epochs:
         self.packing = Packing(self.leaves, [t.carry for t in plan.turns], pack=self.devices.count == 1)
         wanted = [self.packing.wanted(k, t.carry) for k, t in enumerate(plan.turns)]
         self._turns = [Program((*w, *t.outputs), plan.draws) for w, t in zip(wanted, plan.turns, strict=True)]
+        large = set(self.packing.rest) if self.devices.count == 1 else set()
+        self._readers = [
+            late_readers(program, large.intersection(turn.carry))
+            for program, turn in zip(self._turns, plan.turns, strict=True)
+        ]
         self._watched = [Program(t.watched, plan.draws) for t in plan.turns]
         self.steps = -(-len(self.examples[0]) // plan.batch_size)
         self.width = sum(int(np.prod(definite(n.shape))) for n in plan.watched)
@@ -271,7 +277,8 @@ class Epochs:
     def _block(self, carry: Any, arrays: Any, fixed: Any, first: Any, span: Any, room: Any) -> Any:
         """Steps through a block."""
         packed = self.packing.pack(carry)
-        packed, *found = self._batches(packed, arrays, self.constants(fixed), first, Span(*span), *room)
+        batches = self._in_batches(len(arrays[0]), lambda rows: tuple(a[rows] for a in arrays))
+        packed, *found = self._batches(packed, *batches, self.constants(fixed), first, Span(*span), *room)
         return self.packing.unpack(packed), *found
 
     def _validated(self, carry: Any, arrays: Any, fixed: Any) -> Any:
@@ -487,23 +494,30 @@ class Epochs:
     def _epoch(
         self, carry: Any, order: Any, data: Any, constants: Any, first: Any, span: Span, outputs: Any, seen: Any
     ) -> tuple[Any, Any, Any, Any]:
-        shuffled = tuple(jnp.take(a, order, axis=0, mode="clip") for a in data)
-        carry, total, seen, outputs = self._batches(carry, shuffled, constants, first, span, outputs, seen)
+        def taken(rows: slice) -> Any:
+            return tuple(jnp.take(a, order[rows], axis=0, mode="clip") for a in data)
+
+        batches = self._in_batches(order.shape[0], taken)
+        carry, total, seen, outputs = self._batches(carry, *batches, constants, first, span, outputs, seen)
         return carry, total if self.plan.totals else total / order.shape[0], seen, outputs
 
+    def _in_batches(self, rows: int, taken: Callable[[slice], Any]) -> tuple[Any, Any]:
+        """The full batches, stacked, and the rows that are left; each taken for itself, since a cut is a copy."""
+        batch = min(self.plan.batch_size, rows)
+        full = rows // batch
+        stacked = tuple(a.reshape(full, batch, *a.shape[1:]) for a in taken(slice(0, full * batch)))
+        return self.devices.divide(stacked, axis=1), self.devices.divide(taken(slice(full * batch, rows)))
+
     def _batches(
-        self, carry: Any, arrays: Any, constants: Any, first: Any, span: Span, outputs: Any, seen: Any
+        self, carry: Any, batches: Any, last: Any, constants: Any, first: Any, span: Span, outputs: Any, seen: Any
     ) -> tuple[Any, Any, Any, Any]:
-        """Steps through arrays of examples, those of the span.
+        """Steps through batches of examples, those of the span, and through the rows that are left.
 
         Returns:
             The new carry, the sum of the outputs over the rows, what is seen, and the outputs of each full batch.
         """
-        rows = arrays[0].shape[0]
-        batch = min(self.plan.batch_size, rows)
-        full, rest = divmod(rows, batch)
-        batches = tuple(a[: full * batch].reshape(full, batch, *a.shape[1:]) for a in arrays)
-        batches = self.devices.divide(batches, axis=1)
+        full, batch = batches[0].shape[:2]
+        rest = last[0].shape[0]
         known = span.whole and full > 1  # a loop known to have one turn is none, and fused with what stands around it
         bounds = (0, full) if known else (span.begin, jnp.minimum(span.end, full))
 
@@ -516,7 +530,6 @@ class Epochs:
         carry, outputs, seen = lax.fori_loop(bounds[0], bounds[1], step_at, (carry, outputs, seen))
         total = outputs.sum(axis=0) * (1 if self.plan.totals else batch)
         if rest:
-            last = self.devices.divide(tuple(a[full * batch :] for a in arrays))
 
             def last_step(i: Any, state: Any) -> Any:
                 carry, _, seen = state
@@ -581,6 +594,7 @@ class Epochs:
         found = []
         for k, (turn, step) in enumerate(zip(self.plan.turns, self._turns, strict=True)):
             values = run(step, fed)
+            values |= waiting(self._readers[k], turn.carry, values)
             carry = self.packing.advance(k, turn.carry, carry, values, run, wanted)
             found.append((values, carry))
             fed = fed | {leaf: values[new] for leaf, new in turn.carry.items() if new in values}

@@ -66,7 +66,9 @@ def total(x: Any, keepdims: bool = False, dtype: Any = None) -> Any:
 def side_by_side(x: Any, axis: int) -> Any:
     """A matrix of few columns, column by column, so that sums along its rows are made of many rows at once."""
     few = x.ndim == 2 and axis % 2 == 1 and 1 < x.shape[1] < FEW_COLUMNS <= x.shape[0] and x.size <= FEW
-    return with_layout_constraint(x, Layout((1, 0))) if few and jax.default_backend() == "cpu" else x
+    if not few or jax.default_backend() != "cpu":
+        return x
+    return with_layout_constraint(x, Layout((1, 0)))  # type: ignore[no-untyped-call]
 
 
 def _product(a: Any, b: Any, of_a: int, of_b: int) -> Any:
