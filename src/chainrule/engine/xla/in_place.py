@@ -8,14 +8,18 @@ So each new value is made to wait for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from chainrule.engine.program import Program
 from chainrule.graph.node import Node
 from chainrule.graph.op import is_float
+from chainrule.ops.batch import is_elementwise
 
 Readers = Mapping[Node, tuple[Node, ...]]
 
@@ -25,8 +29,12 @@ def late_readers(program: Program, leaves: Iterable[Node]) -> Readers:
     if jax.default_backend() != "cpu":
         return {}
     users = program.graph.consumers
-    readers = {leaf: tuple(n for n in users.get(leaf, ()) if n.shape != leaf.shape) for leaf in leaves if leaf.ndim > 1}
-    return {leaf: tuple(n for n in found if is_float(n.dtype)) for leaf, found in readers.items() if found}
+    out = {}
+    for leaf in leaves:
+        found = [n for n in users.get(leaf, ()) if is_float(n.dtype) and not is_elementwise(n.op)]
+        if leaf.ndim > 1 and found:
+            out[leaf] = tuple(dict.fromkeys(found))
+    return out
 
 
 def waiting(readers: Readers, carry: Mapping[Node, Node], values: Mapping[Node, Any]) -> dict[Node, Any]:
@@ -34,6 +42,10 @@ def waiting(readers: Readers, carry: Mapping[Node, Node], values: Mapping[Node, 
     out = {}
     for leaf, found in readers.items():
         # No number is larger than infinity; XLA does not know it.
-        never = jnp.stack([values[n].reshape(-1)[0] > jnp.inf for n in found]).any()
-        out[carry[leaf]] = jnp.where(never, values[leaf], values[carry[leaf]])
+        never = reduce(or_, (_first(values[n]) > jnp.inf for n in found))
+        out[carry[leaf]] = lax.select(never, values[leaf], values[carry[leaf]])
     return out
+
+
+def _first(a: Any) -> Any:
+    return lax.reshape(lax.slice(a, (0,) * a.ndim, (1,) * a.ndim), ())
