@@ -93,6 +93,22 @@ def test_watching_changes_nothing_in_the_training():
     assert plain.watched is None
 
 
+def test_however_seldom_it_looks_a_step_does_not_pay_for_it():
+    """What looking takes is work of its own; were it taken out of its loop, every step would make it."""
+
+    def work_of_a_step(every):
+        X, Y = np.random.default_rng(0).normal(size=(96, 4)), np.arange(96) % 3
+        network = cr.Sequential(cr.Dense(8, "relu"), cr.Dense(8, "relu"), cr.Dense(3, "softmax"))
+        made = cr.Trainer(network, X, Y, batch_size=8, watch=every is not None, every=every or 1, devices=1)
+        parts = made.lowered().compile().as_text().split("\n\n")
+        return max(part.count(" fusion(") for part in parts if "fused_computation" not in part.split("(")[0])
+
+    steps = 96 // 8
+    often, once, never = (work_of_a_step(every) for every in (steps // 3, 10 * steps, None))
+    assert once <= often
+    assert once < never + 10 < work_of_a_step(1)
+
+
 def test_groups_and_quantities_with_their_usual_statistics():
     run = fit(watch=["gradients", "A1"])
     assert run.watched.quantities == ("dW1", "db1", "dW2", "db2", "dW3", "db3", "A1")

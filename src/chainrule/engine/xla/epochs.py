@@ -234,7 +234,7 @@ class Epochs:
                 row = (total, validated) if self.validation else (total,)
                 carry, best, control, row = self._end_epoch(carry, start, best, control, row)
             history.append(row)
-            places = -(-self.steps // self.plan.every) if self.plan.watched else 0
+            places = self._places(self.steps)
             found = _joined(seen, self.width)
             samples.append(np.concatenate([found, np.zeros((places - len(found), self.width))]))
             if int(control[0]) != RUNNING:
@@ -257,7 +257,7 @@ class Epochs:
         """Room for the outputs of the full batches among some rows, and for what is watched in all of them."""
         batch = min(self.plan.batch_size, rows)
         steps = -(-rows // batch)
-        places = -(-steps // self.plan.every) if self.plan.watched else 0
+        places = self._places(steps)
         outputs = np.zeros((rows // batch, len(self.plan.outputs)), self.kinds.float)
         return outputs, np.zeros((places, self.width), self.kinds.float)
 
@@ -396,7 +396,15 @@ class Epochs:
     def _watched_steps(self, first: Any, xp: Any, steps: int | None = None) -> Any:
         """The steps of an epoch, or of a part of so many, that are watched, where its first is number ``first``."""
         every = self.plan.every
-        return (-first) % every + every * xp.arange(-(-(steps or self.steps) // every))
+        return (-first) % every + every * xp.arange(self._places(steps or self.steps))
+
+    def _places(self, steps: int) -> int:
+        """Room for what is watched among so many steps.
+
+        Never a single place: what is written over as a whole does not depend on what it was, and XLA would take the
+        looking out of its loop and do it at every step.
+        """
+        return max(2, -(-steps // self.plan.every)) if self.plan.watched else 0
 
     def values(self, best: bool = False) -> dict[Node, np.ndarray[Any, Any]]:
         """The present value of every leaf of the carry, or the best one seen."""
@@ -454,7 +462,7 @@ class Epochs:
         constants = self.constants(fixed)
         columns = len(self.plan.outputs) + (len(self.plan.validation) if held_out else 0)
         history = jnp.zeros((permutations.shape[0], columns), self.kinds.float)
-        places = -(-self.steps // self.plan.every) if self.plan.watched else 0
+        places = self._places(self.steps)
         samples = jnp.zeros((permutations.shape[0], places, self.width), self.kinds.float)
 
         def going_on(state: Any) -> Any:
