@@ -103,6 +103,18 @@ def test_what_was_simplified_before_does_not_matter(formula):
     assert str(cr.simplify(formula)) == afresh
 
 
+def test_what_was_simplified_before_does_not_matter_behind_a_name():
+    u, v = cr.input("u", (3,)), cr.input("v", (3,))
+    written = []
+    for w in (u, v):  # only of the second is σ(z) + σ(w) = 1
+        z = (-v).named("z")
+        written.append(str(cr.simplify(cr.sigmoid(z) + cr.sigmoid(w)).outputs[0]))
+    assert written[0] != "1"
+    collect._shortest.clear()
+    z = (-v).named("z")
+    assert str(cr.simplify(cr.sigmoid(z) + cr.sigmoid(v)).outputs[0]) == written[1]
+
+
 @given(formulas())
 def test_the_gradient_is_the_same_with_and_without_rewriting(formula):
     J = cr.sum(cr.tanh(formula))

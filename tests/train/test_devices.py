@@ -54,6 +54,8 @@ def test_the_rows_are_divided_indeed():
     trainer = cr.Trainer(cr.Sequential(*layers, cr.Dense(3, "softmax")), X, Y, batch_size=16, devices=4)
     text = trainer.lowered().compile().as_text()
     assert "all-reduce" in text
+    gathered = [line for line in text.splitlines() if " all-gather(" in line]
+    assert all("= s32[" in line for line in gathered), "only the order of the rows, once in an epoch"
     assert "f32[4,8]" in text, "four rows of eight units on each device"
     assert "f32[16,8]" not in text
 

@@ -33,7 +33,7 @@ class NumPyNamespace:
 
     @staticmethod
     def side_by_side(x: Any, axis: int) -> Any:
-        """The same, where it is computed on laid out for sums along an axis."""
+        """The same; XLA is told to lay it out for sums along an axis."""
         return x
 
     @staticmethod

@@ -115,7 +115,8 @@ def _pattern(root: Node) -> tuple[Any, ...]:
     """All that is read of a region, with places instead of nodes: of equal patterns the same is found."""
     place, order, out = {root: 0}, [(root, 0)], []
     for node, depth in order:
-        inner = depth <= MOST_DEPTH + 1 and node.op.name in READ and (depth == 0 or node.name is None)
+        plain = depth == 0 or node.name is None or node.op.name == "negative"  # σ(z) where z = −w is 1 − σ(w)
+        inner = plain and depth <= MOST_DEPTH + 1 and node.op.name in READ
         for i in node.inputs if inner else ():
             if i not in place:
                 place[i] = len(order)

@@ -28,9 +28,9 @@ def kinds_for(dtype: Any) -> Kinds:
     return Kinds(working, np.int64 if working == np.float64 else np.int32)
 
 
-def trace(program: Program, fed: Mapping[Node, Any], kinds: Kinds, key: Key = FIRST) -> list[Any]:
+def trace(program: Program, fed: Mapping[Node, Any], kinds: Kinds, key: Key = FIRST, xp: Any = XLA) -> list[Any]:
     """The outputs' values inside a function that JAX is tracing."""
-    values = program.run(XLA, fed, kinds, learn_sizes(fed), key)
+    values = program.run(xp, fed, kinds, learn_sizes(fed), key)
     return [values[n] for n in program.outputs]
 
 

@@ -25,7 +25,7 @@ from chainrule.engine.program import FIRST, Kinds, Program, as_array, learn_size
 from chainrule.engine.xla.compile import kinds_for, precision, trace
 from chainrule.engine.xla.devices import Devices, partners
 from chainrule.engine.xla.in_place import late_readers, waiting
-from chainrule.engine.xla.namespace import XLA
+from chainrule.engine.xla.namespace import SHARED, XLA
 from chainrule.engine.xla.packing import Packing, parted
 from chainrule.engine.xla.plan import NOT_FINITE, RUNNING, STOPPED_EARLY, WHOLE, Inside, Plan, Span, Standing
 from chainrule.engine.xla.products import apart
@@ -68,6 +68,7 @@ class Epochs:
 
     def __post_init__(self) -> None:
         self.kinds: Kinds = kinds_for(self.dtype)
+        self._xp = XLA if self.devices.count == 1 else SHARED
         plan = self.plan
         self.leaves = tuple(plan.carry)
         self.packing = Packing(self.leaves, [t.carry for t in plan.turns], pack=self.devices.count == 1)
@@ -277,7 +278,11 @@ class Epochs:
     def _block(self, carry: Any, arrays: Any, fixed: Any, first: Any, span: Any, room: Any) -> Any:
         """Steps through a block."""
         packed = self.packing.pack(carry)
-        batches = self._in_batches(len(arrays[0]), lambda rows: tuple(a[rows] for a in arrays))
+
+        def cut(rows: slice, shape: tuple[int, ...]) -> Any:
+            return tuple(a[rows].reshape(*shape, *a.shape[1:]) for a in arrays)
+
+        batches = self._in_batches(len(arrays[0]), cut)
         packed, *found = self._batches(packed, *batches, self.constants(fixed), first, Span(*span), *room)
         return self.packing.unpack(packed), *found
 
@@ -502,19 +507,24 @@ class Epochs:
     def _epoch(
         self, carry: Any, order: Any, data: Any, constants: Any, first: Any, span: Span, outputs: Any, seen: Any
     ) -> tuple[Any, Any, Any, Any]:
-        def taken(rows: slice) -> Any:
-            return tuple(jnp.take(a, order[rows], axis=0, mode="clip") for a in data)
+        def taken(rows: slice, shape: tuple[int, ...]) -> Any:
+            return tuple(jnp.take(a, order[rows].reshape(shape), axis=0, mode="clip") for a in data)
 
         batches = self._in_batches(order.shape[0], taken)
         carry, total, seen, outputs = self._batches(carry, *batches, constants, first, span, outputs, seen)
         return carry, total if self.plan.totals else total / order.shape[0], seen, outputs
 
-    def _in_batches(self, rows: int, taken: Callable[[slice], Any]) -> tuple[Any, Any]:
-        """The full batches, stacked, and the rows that are left; each taken for itself, since a cut is a copy."""
+    def _in_batches(self, rows: int, taken: Callable[[slice, tuple[int, ...]], Any]) -> tuple[Any, Any]:
+        """The full batches, stacked, and the rows that are left; each taken for itself, since a cut is a copy.
+
+        Args:
+            rows: how many there are.
+            taken: gives some of them, in a shape of several axes.
+        """
         batch = min(self.plan.batch_size, rows)
-        full = rows // batch
-        stacked = tuple(a.reshape(full, batch, *a.shape[1:]) for a in taken(slice(0, full * batch)))
-        return self.devices.divide(stacked, axis=1), self.devices.divide(taken(slice(full * batch, rows)))
+        full, rest = divmod(rows, batch)
+        stacked, last = taken(slice(0, rows - rest), (full, batch)), taken(slice(rows - rest, rows), (rest,))
+        return self.devices.divide(stacked, axis=1), self.devices.divide(last)
 
     def _batches(
         self, carry: Any, batches: Any, last: Any, constants: Any, first: Any, span: Span, outputs: Any, seen: Any
@@ -597,7 +607,7 @@ class Epochs:
         sizes, key = learn_sizes(fed), self.key(fed, seed)
 
         def run(program: Program, values: Mapping[Node, Any]) -> dict[Node, Any]:
-            return program.run(XLA, values, self.kinds, sizes, key)
+            return program.run(self._xp, values, self.kinds, sizes, key)
 
         found = []
         for k, (turn, step) in enumerate(zip(self.plan.turns, self._turns, strict=True)):
@@ -619,7 +629,7 @@ class Epochs:
 
         def block(arrays: Any) -> Any:
             fed = leaves | dict(zip(self.plan.examples, self.devices.divide(arrays), strict=True))
-            return self._row(trace(self._validate, fed, self.kinds, key))
+            return self._row(trace(self._validate, fed, self.kinds, key, self._xp))
 
         size = self.plan.validation_rows
         full, rest = divmod(rows, size)

@@ -12,7 +12,14 @@ from chainrule.engine.xla.products import contraction, side_by_side, total
 
 
 class XlaNamespace:
-    """jax.numpy as the array namespace that ops are written against."""
+    """jax.numpy as the array namespace that ops are written against.
+
+    Args:
+        alone: whether it is for one device; several that share the rows of a batch would exchange what is laid out.
+    """
+
+    def __init__(self, alone: bool = True) -> None:
+        self.alone = alone
 
     convolution = staticmethod(convolution)
     convolution_transpose = staticmethod(convolution_transpose)
@@ -36,10 +43,9 @@ class XlaNamespace:
         """A contraction."""
         return contraction(spec, *xs) if len(xs) == 2 else jnp.einsum(spec, *xs)
 
-    @staticmethod
-    def side_by_side(x: Any, axis: int) -> Any:
+    def side_by_side(self, x: Any, axis: int) -> Any:
         """The same, laid out so that sums along an axis are fast."""
-        return side_by_side(x, axis)
+        return side_by_side(x, axis) if self.alone else x
 
     @staticmethod
     def sum(x: Any, axis: Any, keepdims: bool = False, dtype: Any = None) -> Any:
@@ -64,3 +70,4 @@ class XlaNamespace:
 
 
 XLA = XlaNamespace()
+SHARED = XlaNamespace(alone=False)
