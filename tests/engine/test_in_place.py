@@ -41,6 +41,16 @@ def test_the_matrix_that_a_signal_goes_back_through_is_not_copied(monkeypatch):
         np.testing.assert_array_equal(made.run().parameters[name], value)
 
 
+def test_the_same_network_is_the_same_program():
+    """What is found in the cache by another process; a set of nodes has another order each time."""
+
+    def program():
+        network = cr.Sequential(*(cr.Dense(WIDE, "relu") for _ in range(7)), cr.Dense(3, "softmax"))
+        return cr.Trainer(network, X, Y, batch_size=32, devices=1, seed=3).lowered().as_text()
+
+    assert len({program() for _ in range(6)}) == 1
+
+
 @pytest.mark.parametrize("read", [1.0, np.inf, -np.inf, np.nan])
 def test_whatever_is_read_the_new_value_is_taken(read):
     W, new, signal = cr.parameter("W", (2, 2)), cr.input("new", (2, 2)), cr.input("signal", (1, 2))

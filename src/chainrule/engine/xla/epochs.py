@@ -68,15 +68,16 @@ class Epochs:
 
     def __post_init__(self) -> None:
         self.kinds: Kinds = kinds_for(self.dtype)
-        self._xp = XLA if self.devices.count == 1 else SHARED
+        alone = self.devices.count == 1
+        self._xp = XLA if alone else SHARED
         plan = self.plan
         self.leaves = tuple(plan.carry)
-        self.packing = Packing(self.leaves, [t.carry for t in plan.turns], pack=self.devices.count == 1)
+        self.packing = Packing(self.leaves, [t.carry for t in plan.turns], pack=alone)
         wanted = [self.packing.wanted(k, t.carry) for k, t in enumerate(plan.turns)]
         self._turns = [Program((*w, *t.outputs), plan.draws) for w, t in zip(wanted, plan.turns, strict=True)]
-        large = set(self.packing.rest) if self.devices.count == 1 else set()
+        large = self.packing.rest if alone else ()
         self._readers = [
-            late_readers(program, large.intersection(turn.carry))
+            late_readers(program, [leaf for leaf in large if leaf in turn.carry])
             for program, turn in zip(self._turns, plan.turns, strict=True)
         ]
         self._watched = [Program(t.watched, plan.draws) for t in plan.turns]
