@@ -13,6 +13,7 @@ from chainrule.data.lazy import batches, chosen, is_lazy
 from chainrule.engine.program import check_mapping
 from chainrule.engine.sharing import Load, load, shares
 from chainrule.errors import ConfigurationError, ShapeError, near
+from chainrule.graph.building import building
 from chainrule.graph.dim import bind, definite, show
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
@@ -107,39 +108,40 @@ class Trainer:
         model = _model_of(network, X)
         own = own_objectives(loss, optimizer, learning_rate)
         arrays = inputs_of(model, X)
-        if as_before:
-            self.steps, self.labels = network.steps, network.labels
-            codes = None if self.labels.kind == "none" else _codes(self.labels, Y, model, arrays)
-            found = np.zeros(len(arrays[0])) if codes is None else codes
-            there = counted_steps(model, arrays) if codes is not None else None
-            weights = example_weights(self.labels, found, sample_weight, class_weight, there)
-        elif own:
-            rows = len(arrays[0])
-            self.steps, codes, weights = self._own_steps(
-                model, own, rows, Y, frozen, metrics, sample_weight, class_weight
-            )
-        else:
-            chosen = default_loss(model) if loss is None else loss_by_name(loss)
-            rule = optimizer_by_name(optimizer, learning_rate)
-            counted = counted_steps(model, arrays)
-            Y = padding_aside(Y, counted)
-            self.labels = read_labels(Y, model.output, chosen)
-            codes = _codes(self.labels, Y, model, arrays)
-            weights = example_weights(self.labels, codes, sample_weight, class_weight, counted)
-            if metrics is None:
-                metrics = ["accuracy"] if self.labels.kind in ("classes", "binary", "rows") else []
-            labels = labels_for(model.output, chosen, self.labels.whole)
-            self.steps = (
-                step_graph(
-                    model,
-                    chosen,
-                    rule,
-                    labels,
-                    learned=_learned(model.graph, frozen),
-                    weighted=0 if weights is None else weights.ndim,
-                    metrics=[metric(m) for m in metrics],
-                ),
-            )
+        with building():
+            if as_before:
+                self.steps, self.labels = network.steps, network.labels
+                codes = None if self.labels.kind == "none" else _codes(self.labels, Y, model, arrays)
+                found = np.zeros(len(arrays[0])) if codes is None else codes
+                there = counted_steps(model, arrays) if codes is not None else None
+                weights = example_weights(self.labels, found, sample_weight, class_weight, there)
+            elif own:
+                rows = len(arrays[0])
+                self.steps, codes, weights = self._own_steps(
+                    model, own, rows, Y, frozen, metrics, sample_weight, class_weight
+                )
+            else:
+                chosen = default_loss(model) if loss is None else loss_by_name(loss)
+                rule = optimizer_by_name(optimizer, learning_rate)
+                counted = counted_steps(model, arrays)
+                Y = padding_aside(Y, counted)
+                self.labels = read_labels(Y, model.output, chosen)
+                codes = _codes(self.labels, Y, model, arrays)
+                weights = example_weights(self.labels, codes, sample_weight, class_weight, counted)
+                if metrics is None:
+                    metrics = ["accuracy"] if self.labels.kind in ("classes", "binary", "rows") else []
+                labels = labels_for(model.output, chosen, self.labels.whole)
+                self.steps = (
+                    step_graph(
+                        model,
+                        chosen,
+                        rule,
+                        labels,
+                        learned=_learned(model.graph, frozen),
+                        weighted=0 if weights is None else weights.ndim,
+                        metrics=[metric(m) for m in metrics],
+                    ),
+                )
         self.step: StepGraph = self.steps[0]
         self.setup = {
             "validation_split": validation_split,
@@ -357,7 +359,8 @@ class Trainer:
         self.load = self._load_of(plan, training)
         count = self._shared_by(devices, plan)
         self.settings["devices"] = count
-        return Epochs(plan, self._initial, training, validation, dtype, stream, Devices.of(count))
+        with building():
+            return Epochs(plan, self._initial, training, validation, dtype, stream, Devices.of(count))
 
     def _load_of(self, plan: Any, training: list[Array]) -> Load:
         """What a step does, on a process's share of the rows of a batch."""

@@ -29,6 +29,7 @@ from chainrule.engine.xla.namespace import SHARED, XLA
 from chainrule.engine.xla.packing import Packing, parted
 from chainrule.engine.xla.plan import NOT_FINITE, RUNNING, STOPPED_EARLY, WHOLE, Inside, Plan, Span, Standing
 from chainrule.engine.xla.products import apart
+from chainrule.graph.building import building
 from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
 
@@ -301,7 +302,7 @@ class Epochs:
 
     def _call(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE, careful: bool = False) -> Any:
         whole = self.inside is None and stop >= self.steps
-        with self._precision():
+        with self._precision(), building():  # traced in the first call; the program itself runs beside this thread
             *found, room = self._run(*self._arguments(permutations, epochs, stop), careful=careful, whole=whole)
         if stop >= self.steps:
             return *found, None
@@ -326,7 +327,7 @@ class Epochs:
 
     def lowered(self, permutations: np.ndarray[Any, Any]) -> Any:
         """The program as it is handed to XLA: ``.as_text()`` is what it reads, ``.compile()`` what it makes of it."""
-        with self._precision():
+        with self._precision(), building():
             return self._run.lower(*self._arguments(permutations, 1), careful=False, whole=True)
 
     def bad_step(self, order: np.ndarray[Any, Any]) -> tuple[int | None, dict[Node, np.ndarray[Any, Any]]]:
