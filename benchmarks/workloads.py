@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,7 @@ def small() -> Workload:
     return Workload((20, 32, 32, 1), X.astype(np.float32), Y.astype(np.float32), 32, 200)
 
 
+@cache
 def digits() -> Workload:
     """64-64-10 on the 1,797 handwritten digits that scikit-learn carries."""
     from sklearn.datasets import load_digits

@@ -1,5 +1,6 @@
 """Trainings in one program against each of them alone: any width, rows and constants of their own."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -28,7 +29,7 @@ def plan(**changes):
 
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_each_is_the_training_that_it_would_be_alone(width):
-    lanes = Lanes(plan(), {W: STARTS[0], T: 0}, DATA, 10, 4, "float64", width)
+    lanes = Lanes(plan(), {W: STARTS[0], T: 0}, DATA, 10, 4, 6, "float64", width)
     some = [lanes.begin({W: w, T: 0}, {ALPHA: a}, 0) for w, a in zip(STARTS, RATES, strict=True)]
     histories = [[], [], []]
     for done in (0, 3):
@@ -57,3 +58,18 @@ def test_on_the_processor_only_small_networks_are_put_together():
     assert width_for(plan()) == 8
     large = cr.parameter("V", (400, 400))
     assert width_for(plan(turns=(Turn({large: large * 2}, (J,)),))) == 1
+
+
+def test_it_is_traced_once_and_before_it_is_called(monkeypatch):
+    traced, one = [], Lanes._one
+    monkeypatch.setattr(Lanes, "_one", lambda self, *given: traced.append(1) or one(self, *given))
+    lanes = Lanes(plan(), {W: STARTS[0], T: 0}, DATA, 10, 4, 6)
+    assert len(traced) == 1
+    lane = lanes.begin({W: STARTS[0], T: 0}, {ALPHA: 0.1}, 0)
+    lanes.run([lane], [ORDERS[0]], [HELD[0].astype(np.int32)], [3])
+    assert len(traced) == 1
+
+
+def test_many_rows_are_validated_in_parts_that_one_core_takes_best():
+    lanes = Lanes(plan(validation_rows=4096), {W: STARTS[0], T: 0}, DATA, 10, 4, 6)
+    assert lanes._epochs.plan.validation_rows == (256 if jax.default_backend() == "cpu" else 4096)

@@ -153,7 +153,7 @@ class _Steps:
         self.rows = order_of(count, 0, 0)[:wanted]
         data = [np.asarray(chosen(a, self.rows)) for a in trainer.epochs.examples]
         first, dtype = trainer.first_values(None, 0), trainer.settings["dtype"]
-        self.lanes = Lanes(trainer.epochs.plan, first, data, self.batch, 0, dtype)
+        self.lanes = Lanes(trainer.epochs.plan, first, data, self.batch, 0, 1, dtype)
 
     def through(self, rates: Array, seed: int) -> Iterator[float]:
         """The losses of the batches, each before its step, as long as they are finite."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,11 +12,14 @@ import numpy as np
 
 from chainrule.engine.xla.epochs import Epochs
 from chainrule.engine.xla.plan import NOT_FINITE, RUNNING, Plan
+from chainrule.graph.building import building
 from chainrule.graph.dim import definite
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 
 Array = np.ndarray[Any, Any]
+VALIDATED_AT_ONCE = 256
+"""So many rows are fastest on one core, whose other trainings leave no second one to help."""
 
 
 class Lanes:
@@ -31,6 +35,7 @@ class Lanes:
         data: arrays for the plan's example leaves, shared by all trainings, which take rows of them.
         rows: how many rows a training has.
         held_out: how many are held out.
+        epochs: how many there are in a call.
         dtype: the working precision.
         width: so many train side by side.
     """
@@ -42,13 +47,19 @@ class Lanes:
         data: Sequence[Any],
         rows: int,
         held_out: int,
+        epochs: int,
         dtype: Any = None,
         width: int = 1,
     ) -> None:
         self.width, self.held_out = width, held_out
+        if jax.default_backend() == "cpu":
+            plan = replace(plan, validation_rows=min(plan.validation_rows, VALIDATED_AT_ONCE))
         self._epochs = Epochs(plan, start, data, (), dtype)
         self._epochs.steps = -(-rows // plan.batch_size)  # an epoch goes through some of the data
         self._run = jax.jit(self._one if width == 1 else jax.vmap(self._one, in_axes=(*(0,) * 7, None)))
+        one = self._given(self.begin(start, {}, 0), np.zeros((epochs, rows), np.int32), np.zeros(held_out, np.int32), 0)
+        with self._epochs._precision(), building():
+            self._run.lower(*self._together([one]), self._epochs.data)  # the first call finds it
 
     def begin(self, start: Mapping[Node, Any], constants: Mapping[Node, Any], seed: int) -> Lane:
         """A training that has not begun: its first values, constants and seed."""
@@ -77,13 +88,8 @@ class Lanes:
         Returns:
             For each the averages of outputs and validation, (epochs run, columns).
         """
-        some = [
-            (*lane.state, order, np.int32(count), rows, lane.fixed)
-            for lane, order, count, rows in zip(lanes, orders, epochs, held_out, strict=True)
-        ]
-        # A place that is not taken is a copy that runs for no epoch.
-        idle = [(*some[0][:4], np.int32(0), *some[0][5:])] * (self.width - len(some))
-        given = some[0] if self.width == 1 else jax.tree.map(lambda *a: np.stack(a), *some, *idle)
+        some = map(self._given, lanes, orders, held_out, epochs)
+        given = self._together(list(some))
         with self._epochs._precision():
             found = jax.tree.map(np.asarray, self._run(*given, self._epochs.data))
         out = []
@@ -92,6 +98,15 @@ class Lanes:
             lane.state = tuple(state)
             out.append(history[: int(done)])
         return out
+
+    def _given(self, lane: Lane, order: Array, held_out: Array, epochs: int) -> tuple[Any, ...]:
+        """What a training is given."""
+        return *lane.state, order, np.int32(epochs), held_out, lane.fixed
+
+    def _together(self, some: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+        """What several are given; a place that is not taken is a copy that runs for no epoch."""
+        idle = [(*some[0][:4], np.int32(0), *some[0][5:])] * (self.width - len(some))
+        return some[0] if self.width == 1 else jax.tree.map(lambda *a: np.stack(a), *some, *idle)
 
     def values(self, lane: Lane, best: bool = False) -> dict[Node, Array]:
         """The present value of every leaf of the carry, or the best one seen."""

@@ -246,7 +246,10 @@ class Together:
         first = trainer.first_values(pattern.recipe.settings.get("start"), pattern.seed)
         data = examples.together(trainer)
         dtype = pattern.recipe.settings.get("dtype", "float32")
-        self.lanes = Lanes(plan, first, data, len(rows), len(held_out), dtype, self.width)
+        self.lanes = Lanes(plan, first, data, len(rows), len(held_out), self.chunk, dtype, self.width)
+        # Here, where no other thread holds Python's lock, so that nothing is left to do before it runs.
+        self._begin(pattern)
+        self._order(pattern, rows, self.chunk)
 
     def run(self, some: Sequence[Training], upto: int, rest: Rest) -> None:
         """Bring trainings to an epoch; where one is there, another of the rest takes its place among them."""
@@ -323,16 +326,17 @@ class Together:
 class Program:
     """The trainings of one shape, those that wait, and what runs them, made when it is first needed."""
 
+    _making = Lock()  # one after the other: two threads at it would take turns at Python's lock, and both be late
+
     def __init__(self, examples: Examples, epochs: int, alone: bool) -> None:
         self.examples, self.epochs, self.alone = examples, epochs, alone
         self.waiting: list[Training] = []
         self.taken = 0
-        self._lock = Lock()
         self._made: Alone | Together | None = None
 
     def made(self, pattern: Training) -> Alone | Together:
         """What runs them."""
-        with self._lock:
+        with Program._making:
             if self._made is None:
                 alone = Alone(self.examples, self.epochs)
                 together = None if self.alone else Together(self.examples, self.epochs, pattern, 1 + len(self.waiting))
