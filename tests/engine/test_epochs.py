@@ -269,6 +269,24 @@ def test_samples_are_the_numbers_of_the_loop_at_exactly_those_steps(batch, every
         np.testing.assert_allclose(it.samples, steps[::every], rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_samples_computed_in_parts_are_the_same(size, monkeypatch):
+    monkeypatch.setattr("chainrule.engine.xla.samples.IN_A_PART", size)
+    assert len(WATCHED) > size
+    for every in (2, 3):
+        it = training(4, watched=WATCHED, every=every)
+        advance(it, (2, 1, 2))
+        np.testing.assert_allclose(it.samples, loop(4)[2][::every], rtol=1e-11, atol=1e-13)
+
+
+def test_a_part_is_few_enough_that_no_second_thread_is_woken():
+    many = tuple(J * k for k in range(1, 13))
+    counts = [len(p.outputs) for _, p in training(4, watched=many, every=2)._samples.parts]
+    assert counts == [5, 5, 2]
+    assert len(training(4, watched=many, every=1)._samples.parts) == 1
+    assert len(training(4, watched=many * 5, every=2)._samples.parts) == 1  # enough for two threads
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch", [4, 5])
 def test_watching_changes_no_bit_of_the_training(dtype, batch):

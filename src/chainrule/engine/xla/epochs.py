@@ -26,11 +26,10 @@ from chainrule.engine.xla.compile import kinds_for, precision, trace
 from chainrule.engine.xla.devices import Devices, partners
 from chainrule.engine.xla.in_place import late_readers, waiting
 from chainrule.engine.xla.namespace import SHARED, XLA
-from chainrule.engine.xla.packing import Packing, parted
+from chainrule.engine.xla.packing import Packing
 from chainrule.engine.xla.plan import NOT_FINITE, RUNNING, STOPPED_EARLY, WHOLE, Inside, Plan, Span, Standing
-from chainrule.engine.xla.products import apart
+from chainrule.engine.xla.samples import Samples
 from chainrule.graph.building import building
-from chainrule.graph.dim import definite
 from chainrule.graph.node import Node
 
 LOOK_TOGETHER = 1 << 14
@@ -81,10 +80,9 @@ class Epochs:
             late_readers(program, [leaf for leaf in large if leaf in turn.carry])
             for program, turn in zip(self._turns, plan.turns, strict=True)
         ]
-        self._watched = [Program(t.watched, plan.draws) for t in plan.turns]
+        self._samples = Samples(plan, self.packing, self.kinds.float)
+        self._watched = [program for _, program in self._samples.parts]
         self.steps = -(-len(self.examples[0]) // plan.batch_size)
-        self.width = sum(int(np.prod(definite(n.shape))) for n in plan.watched)
-        self._kept = [(np.zeros(0, np.int64), np.zeros((0, self.width)))]
         self._validate = Program(plan.validation, plan.draws)
         self._read = {n for program in (*self._turns, *self._watched) for n in program.graph}
         if len(plan.turns) > 1:  # what one turn has changed the next one reads
@@ -171,7 +169,7 @@ class Epochs:
             self.carry = start  # where the epoch was parted, the call began within it
         self.inside = None
         if self.plan.watched:
-            self._keep(np.asarray(samples)[:done], self.epoch)
+            self._samples.keep(np.asarray(samples)[:done], self.epoch, self.steps)
         self.epoch += done
         return np.asarray(history)[:done]
 
@@ -188,7 +186,7 @@ class Epochs:
             put = partial(jax.tree.map, lambda a: self.devices.put(np.array(a)))
             self.carry, self.best, self.control = put((standing.carry, standing.best, standing.control))
             self.inside = standing.inside and replace(standing.inside, start=put(standing.inside.start))
-        self._kept = [(standing.sampled_at, standing.samples)]
+        self._samples.go_on_from(standing.sampled_at, standing.samples)
         self.status, self.best_epoch, self.epoch = (int(standing.control[k]) for k in (0, 2, 3))
 
     def _streamed(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE) -> Any:
@@ -222,12 +220,12 @@ class Epochs:
                     carry, part, looked_at, outputs = self._run_block(carry, fed, self.fixed, place, tuple(span), room)
                     ends = at + -(-size // batch)
                     if stop < ends:
-                        parts = map(np.array, (outputs, looked_at, total, _joined(seen, self.width)))
+                        parts = map(np.array, (outputs, looked_at, total, _joined(seen, self._samples.width)))
                         return carry, best, control, None, None, 0, True, Inside(stop, start, *parts)
                     total = part + total
-                    seen.append(np.asarray(looked_at)[self._looked_at(first + at, size)])
+                    seen.append(np.asarray(looked_at)[self._samples.filled(first + at, ends - at)])
                     if stop == ends < self.steps:
-                        parts = map(np.array, (outputs, looked_at, total, _joined(seen, self.width)))
+                        parts = map(np.array, (outputs, looked_at, total, _joined(seen, self._samples.width)))
                         return carry, best, control, None, None, 0, True, Inside(stop, start, *parts)
                 inside = None
                 total = total if self.plan.totals else total / rows
@@ -237,9 +235,8 @@ class Epochs:
                 row = (total, validated) if self.validation else (total,)
                 carry, best, control, row = self._end_epoch(carry, start, best, control, row)
             history.append(row)
-            places = self._places(self.steps)
-            found = _joined(seen, self.width)
-            samples.append(np.concatenate([found, np.zeros((places - len(found), self.width))]))
+            found = _joined(seen, self._samples.width)
+            samples.append(np.concatenate([found, self._samples.room(self.steps)[len(found) :]]))
             if int(control[0]) != RUNNING:
                 break
         return carry, best, control, np.array(history), np.array(samples), len(history), True, None
@@ -259,10 +256,8 @@ class Epochs:
     def _room(self, rows: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Room for the outputs of the full batches among some rows, and for what is watched in all of them."""
         batch = min(self.plan.batch_size, rows)
-        steps = -(-rows // batch)
-        places = self._places(steps)
         outputs = np.zeros((rows // batch, len(self.plan.outputs)), self.kinds.float)
-        return outputs, np.zeros((places, self.width), self.kinds.float)
+        return outputs, self._samples.room(-(-rows // batch))
 
     def _validation_blocks(self) -> Iterator[tuple[tuple[Any, ...], float]]:
         """The examples to validate on, on the device block by block, and the share of them all that each is."""
@@ -271,11 +266,6 @@ class Epochs:
         for block in self.stream(self.validation, np.arange(rows), self.plan.validation_rows) if rows else ():
             fed = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, block, strict=True))
             yield fed, 1.0 if self.plan.totals else len(fed[0]) / rows
-
-    def _looked_at(self, first: int, rows: int) -> np.ndarray[Any, Any]:
-        """Which of the places for watched steps, in a block of so many rows from a step on, are filled."""
-        steps = -(-rows // self.plan.batch_size)
-        return self._watched_steps(first, np, steps) < steps if self.plan.watched else np.zeros(0, bool)
 
     def _block(self, carry: Any, arrays: Any, fixed: Any, first: Any, span: Any, room: Any) -> Any:
         """Steps through a block."""
@@ -307,7 +297,7 @@ class Epochs:
         if stop >= self.steps:
             return *found, None
         outputs, seen = map(np.asarray, room)
-        return *found, Inside(stop, (), outputs, seen, np.zeros(0), np.zeros((0, self.width)))
+        return *found, Inside(stop, (), outputs, seen, np.zeros(0), np.zeros((0, self._samples.width)))
 
     def _arguments(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE) -> tuple[Any, ...]:
         inside, send = self.inside, self.devices.put
@@ -375,43 +365,15 @@ class Epochs:
             return tuple(jnp.take(a, rows, axis=0) for a in self.data)
         return tuple(self._feed(n, a[rows]) for n, a in zip(self.plan.examples, self.examples, strict=True))
 
-    def _keep(self, samples: np.ndarray[Any, Any], before: int) -> None:
-        """Note the samples of some epochs (epochs, places, watched); the last place of an epoch may be empty."""
-        epochs = np.arange(before, before + len(samples))[:, None]
-        at = self._watched_steps(epochs * self.steps, np)
-        there = at < self.steps
-        self._kept.append(((epochs * self.steps + at)[there], samples[there]))
-
     @property
     def sampled_at(self) -> np.ndarray[Any, Any]:
         """The numbers of the steps that were watched so far, from 0."""
-        return self._joined[0]
+        return self._samples.all()[0]
 
     @property
     def samples(self) -> np.ndarray[Any, Any]:
         """What was watched at each of them."""
-        return self._joined[1]
-
-    @property
-    def _joined(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """All that was kept as two arrays, joined only when somebody looks."""
-        if len(self._kept) > 1:
-            steps, samples = zip(*self._kept, strict=True)
-            self._kept = [(np.concatenate(steps), np.concatenate(samples))]
-        return self._kept[0]
-
-    def _watched_steps(self, first: Any, xp: Any, steps: int | None = None) -> Any:
-        """The steps of an epoch, or of a part of so many, that are watched, where its first is number ``first``."""
-        every = self.plan.every
-        return (-first) % every + every * xp.arange(self._places(steps or self.steps))
-
-    def _places(self, steps: int) -> int:
-        """Room for what is watched among so many steps.
-
-        Never a single place: what is written over as a whole does not depend on what it was, and XLA would take the
-        looking out of its loop and do it at every step.
-        """
-        return max(2, -(-steps // self.plan.every)) if self.plan.watched else 0
+        return self._samples.all()[1]
 
     def values(self, best: bool = False) -> dict[Node, np.ndarray[Any, Any]]:
         """The present value of every leaf of the carry, or the best one seen."""
@@ -469,8 +431,7 @@ class Epochs:
         constants = self.constants(fixed)
         columns = len(self.plan.outputs) + (len(self.plan.validation) if held_out else 0)
         history = jnp.zeros((permutations.shape[0], columns), self.kinds.float)
-        places = self._places(self.steps)
-        samples = jnp.zeros((permutations.shape[0], places, self.width), self.kinds.float)
+        samples = jnp.zeros((permutations.shape[0], *self._samples.room(self.steps).shape), self.kinds.float)
 
         def going_on(state: Any) -> Any:
             i, _, _, control, *_ = state
@@ -569,32 +530,9 @@ class Epochs:
         """
         carry, found, run = self.turns(carry, batch, constants, self._read)
         row = [values[n] for turn, (values, _) in zip(self.plan.turns, found, strict=True) for n in turn.outputs]
-        if self.width and seen is not None:
+        if self.plan.watched and seen is not None:
             number = jnp.asarray(first + i, jnp.int32)
-            every = np.int32(self.plan.every)
-
-            def look(_: Any, seen: Any) -> Any:
-                numbers: list[Any] = []
-                here = number
-                for k, (values, after) in enumerate(found):
-                    watched = self._watched[k]
-                    # Behind the barrier with what changes: else XLA takes all this out of the loop, and does it always.
-                    needed = watched.fringe(values)
-                    flat = self.packing.lying(k, needed)
-                    plain = [n for n in needed if not any(n in row for row in flat.values())]
-                    what = [values[n] for n in plain], [after[place] for place in flat]
-                    seen, here, (arrays, rows) = apart((seen, here, what))
-                    fed = dict(zip(plain, arrays, strict=True))
-                    for nodes, row in zip(flat.values(), rows, strict=True):
-                        fed |= parted(nodes, row)
-                    values = run(watched, fed)
-                    numbers += [values[n].reshape(-1).astype(self.kinds.float) for n in self.plan.turns[k].watched]
-                place = lax.div(here, every) - lax.div(jnp.asarray(first, jnp.int32) + every - 1, every)
-                return lax.dynamic_update_index_in_dim(seen, jnp.concatenate(numbers), place, 0)
-
-            # A loop of one turn or none: a choice would copy all that is carried.
-            due = (lax.rem(number, every) == 0).astype(jnp.int32)
-            seen = look(0, seen) if every == 1 else lax.fori_loop(0, due, look, seen)
+            seen = self._samples.look(seen, number, first, found, run)
         return carry, self._row(row), seen
 
     def turns(
