@@ -683,3 +683,13 @@ def test_early_stopping_on_a_number_that_should_grow(grows):
     found = run.history["validation_distance"]
     assert run.history.best_epoch == 1 + (np.argmax(found) if grows else np.argmin(found))
     assert (run.history.epochs == 4) == grows  # it falls from the first epoch on
+    with pytest.raises(ConfigurationError, match=r"(?s)not known.*validation_distance.*larger_is_better"):
+        cr.fit(
+            dense((1, None)),
+            X,
+            Y,
+            validation_data=(X, Y),
+            metrics=[distance],
+            early_stopping=cr.EarlyStopping(3, "validation_distance"),
+            epochs=2,
+        )

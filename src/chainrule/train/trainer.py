@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from chainrule.graph.node import Node
 from chainrule.graph.op import is_float
 from chainrule.nn import LOSSES, Loss, Model, as_model, initial_value
 from chainrule.nn import loss as loss_by_name
-from chainrule.nn.metrics import metric
+from chainrule.nn.metrics import METRICS, metric
 from chainrule.optimize import optimizer as optimizer_by_name
 from chainrule.rewrite import fast
 from chainrule.train.facts import facts_of
@@ -51,7 +51,8 @@ class EarlyStopping:
         patience: so many epochs without improvement are waited for.
         monitor: a column of the history: ``"validation_loss"``, ``"validation_accuracy"``, ``"loss"``.
         min_delta: a smaller change is no improvement.
-        larger_is_better: whether the number should grow; by default where its name ends in ``accuracy``.
+        larger_is_better: whether the number should grow. An accuracy should, a loss or an error should fall; of a
+            metric of your own it has to be said.
     """
 
     patience: int = 20
@@ -105,7 +106,7 @@ class Trainer:
         as_before: bool = False,
     ) -> None:
         start = network if isinstance(network, Run) and start is None and not as_before else start
-        model = _model_of(network, X)
+        model = model_of(network, X)
         own = own_objectives(loss, optimizer, learning_rate)
         arrays = inputs_of(model, X)
         with building():
@@ -346,7 +347,8 @@ class Trainer:
             constants={c: c.attrs["value"] for s in self.steps for c in s.constants},
             batch_size=batch,
             monitor=monitor,
-            larger_is_better=_grows(stopping) if stopping else False,
+            larger_is_better=stopping is not None
+            and should_grow(stopping.monitor, stopping.larger_is_better, step.metrics),
             patience=stopping.patience if stopping else 0,
             min_delta=stopping.min_delta if stopping else 0.0,
             every=self.watch.every,
@@ -596,10 +598,18 @@ def _codes(labels: Labels, Y: Any, model: Model, arrays: list[Array]) -> Array:
     return codes
 
 
-def _grows(stopping: EarlyStopping) -> bool:
-    """Whether what early stopping watches should grow."""
-    known = stopping.larger_is_better
-    return stopping.monitor.endswith("accuracy") if known is None else known
+def should_grow(column: str, told: bool | None, metrics: Iterable[str]) -> bool:
+    """Whether a column of the history should grow; of a metric of the user's own, among these, it has to be told."""
+    if told is not None:
+        return told
+    name = column.removeprefix("validation_")
+    if name in metrics and name not in METRICS and not name.endswith("accuracy"):
+        raise ConfigurationError(
+            "whether a metric of your own should grow is not known",
+            given=column,
+            expected="larger_is_better=True where it should, larger_is_better=False where it should fall",
+        )
+    return name.endswith("accuracy")
 
 
 def _learned(graph: Graph, frozen: Any) -> tuple[Node, ...]:
@@ -616,7 +626,8 @@ def default_loss(model: Model) -> Loss:
     ]
 
 
-def _model_of(network: Any, X: Any) -> Model:
+def model_of(network: Any, X: Any) -> Model:
+    """The network, for these examples."""
     if isinstance(network, Run):
         return network.model
     if isinstance(network, (Model, Node)):  # these have inputs; the others get one for the examples

@@ -107,9 +107,8 @@ def test_halving_goes_on_as_it_would_have(tmp_path, trained):
 
 def test_what_failed_is_noted_with_its_reason(tmp_path):
     for _ in range(2):
-        found = sweep(
-            tmp_path / "s", {"learning_rate": [0.01], "loss": ["squared_error", "nonsense"]}, epochs=2, monitor="loss"
-        )
+        choices = {"learning_rate": [0.01], "loss": ["squared_error", "nonsense"]}
+        found = sweep(tmp_path / "s", choices, epochs=2, metrics=["absolute_error"], monitor="absolute_error")
         assert found.candidates[1].failed.startswith("no such loss")
 
 
@@ -127,6 +126,18 @@ def test_another_sweep_in_the_folder_is_refused(tmp_path, change, names):
     sweep(tmp_path / "s", {"width": [2]}, epochs=3)
     with pytest.raises(RunError, match=rf"(?s)another sweep.*{names}"):
         cr.sweep(network, X, given.pop("Y"), {"width": [2]}, folder=tmp_path / "s", **given)
+
+
+def test_another_network_in_the_folder_is_refused(tmp_path, trained):
+    given = {"choices": {"width": [2, 3]}, "epochs": 2, "folds": 3, "folder": tmp_path / "s", "workers": 1}
+    cr.sweep(network, X, Y, **given)
+    assert len(trained) == 6
+    with pytest.raises(RunError, match=r"(?s)another sweep.*another network for width 2"):
+        cr.sweep(lambda width: cr.Sequential(cr.Dense(width, "relu"), cr.Dense(1)), X, Y, **given)
+    with pytest.raises(RunError, match="another network"):
+        cr.sweep(lambda width: network(10 * width), X, Y, **given)
+    cr.sweep(lambda width: network(width), X, Y, **given)  # the same formula, whoever makes it
+    assert len(trained) == 6
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):

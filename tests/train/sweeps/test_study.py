@@ -37,6 +37,16 @@ def test_the_study_is_told_the_scores_of_the_ranking():
     assert all(1 <= t.params["width"] <= 8 for t in asked.trials)
 
 
+def test_a_study_of_a_metric_of_ones_own_is_maximized():
+    def nearness(y_hat, y):
+        return -cr.mean(cr.abs(y_hat - y), axis=1)
+
+    asked = study(direction="maximize")
+    settings = {"metrics": [nearness], "monitor": "validation_nearness", "larger_is_better": True}
+    found = cr.sweep(network, X, Y, CHOICES, trials=3, study=asked, epochs=5, **settings)
+    assert asked.best_value == pytest.approx(found.candidates[0].mean)
+
+
 def test_with_a_storage_two_machines_work_on_one_study(tmp_path):
     place = {"storage": f"sqlite:///{tmp_path / 'study.db'}", "study_name": "s", "load_if_exists": True}
     for count in (2, 4):

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
 
 import chainrule as cr
 from chainrule.errors import ConfigurationError
 from chainrule.train import Candidate
+from chainrule.train.sweeps.programs import Together
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-2, 2, size=(80, 1))
@@ -142,21 +143,27 @@ def test_the_best_comes_first(ranking):
         assert c.parameter_count == c.runs[0].model.parameter_count
 
 
-def test_how_far_one_is_behind_is_the_paired_t_interval_of_scipy(ranking):
-    best = ranking.candidates[0]
-    for other in ranking.candidates[1:]:
-        gap, within = ranking.behind(other.name)
+def test_how_far_one_is_behind_is_the_paired_t_interval_of_scipy():
+    """Where all are validated on the same examples."""
+    held = {"validation_data": (X[60:], Y[60:])}
+    found = cr.sweep(network, X[:60], Y[:60], {"width": [1, 2, 12]}, seeds=3, epochs=20, learning_rate=0.02, **held)
+    best = found.candidates[0]
+    for other in found.candidates[1:]:
+        gap, within = found.behind(other.name)
         expected = stats.ttest_rel(other.scores, best.scores).confidence_interval(0.95)
         assert (gap - within, gap + within) == pytest.approx(tuple(expected), rel=1e-9)
-        assert (other.name in ranking.ties) == (expected.low <= 0)
+        assert (other.name in found.ties) == (expected.low <= 0)
 
 
-def test_the_interval_of_a_cross_validation_is_wider_as_the_trainings_share_examples():
-    """Nadeau and Bengio 2003: the variance times 1 + n · n₂/n₁, here 1 + 3 · ½."""
-    found = cr.sweep(network, X[:60], Y[:60], {"width": [1, 3]}, folds=3, epochs=5)
+@pytest.mark.parametrize(
+    ("held_out", "factor"), [({"folds": 3}, 1 + 3 / 2), ({"validation_split": 0.2, "seeds": 4}, 1 + 4 * 0.2 / 0.8)]
+)
+def test_the_interval_is_wider_where_the_trainings_share_examples(held_out, factor):
+    """Nadeau and Bengio 2003: the variance times 1 + n · n₂/n₁."""
+    found = cr.sweep(network, X[:60], Y[:60], {"width": [1, 3]}, epochs=5, **held_out)
     gap, within = found.behind(found.candidates[1].name)
     plain = stats.ttest_rel(found.candidates[1].scores, found.candidates[0].scores).confidence_interval(0.95)
-    assert within == pytest.approx((plain.high - plain.low) / 2 * np.sqrt(2.5))
+    assert within == pytest.approx((plain.high - plain.low) / 2 * np.sqrt(factor))
     assert gap == pytest.approx((plain.high + plain.low) / 2)
 
 
@@ -187,6 +194,59 @@ def test_classes_are_ranked_by_accuracy_and_the_larger_is_better():
     gap, _ = found.behind("constant")
     assert gap == pytest.approx(found["steps"].mean - found["constant"].mean)
     assert found.seeds == (5, 7)
+
+
+def rightly(y_hat, y):
+    return cr.cast(cr.equal(cr.argmax(y_hat, axis=-1), y), "float")
+
+
+def test_by_a_metric_of_ones_own_they_are_ranked_as_it_is_said():
+    settings = {"metrics": ["accuracy", rightly], "folds": 3, "epochs": 30, "learning_rate": 0.03}
+    choices, column = {"width": [1, 16]}, "validation_rightly"
+    usual = cr.sweep(classifier, POINTS, CLASSES, choices, **settings)
+    found = cr.sweep(classifier, POINTS, CLASSES, choices, monitor=column, larger_is_better=True, **settings)
+    assert [c.name for c in found.candidates] == [c.name for c in usual.candidates] == ["width 16", "width 1"]
+    np.testing.assert_allclose(found.candidates[0].scores, usual.candidates[0].scores)
+    assert found.behind("width 1") == pytest.approx(usual.behind("width 1"))
+    upside_down = cr.sweep(classifier, POINTS, CLASSES, choices, monitor=column, larger_is_better=False, **settings)
+    assert upside_down.best == "width 1"
+    with pytest.raises(ConfigurationError, match=r"(?s)not known.*validation_rightly.*larger_is_better=True"):
+        cr.sweep(classifier, POINTS, CLASSES, choices, monitor=column, **settings)
+
+
+def test_halving_gives_up_those_that_are_behind_in_a_metric_that_grows():
+    settings = {"metrics": [rightly], "monitor": "validation_rightly", "larger_is_better": True}
+    found = cr.sweep(
+        classifier, POINTS, CLASSES, {"width": [1, 16]}, folds=3, epochs=40, halving=2, learning_rate=0.03, **settings
+    )
+    assert (found.best, found["width 1"].stopped) == ("width 16", 10)
+
+
+def test_what_is_wrong_with_the_column_is_said_after_the_first_training(monkeypatch):
+    ended = []
+    monkeypatch.setattr(Together, "end", lambda self, t, end=Together.end: (ended.append(t), end(self, t)))
+    with pytest.raises(ConfigurationError, match="did you mean 'validation_loss'"):
+        cr.sweep(network, X, Y, {"width": [1, 2, 3, 4, 5]}, seeds=4, epochs=1, monitor="validation_los", workers=1)
+    assert len(ended) == 1
+
+
+def test_losses_of_different_kinds_are_not_compared():
+    choices = {"loss": ["squared_error", "huber"]}
+    with pytest.raises(ConfigurationError, match=r"(?s)different kinds.*validation_absolute_error"):
+        cr.sweep(network, X, Y, choices, epochs=2)
+    metric = {"metrics": ["absolute_error"], "monitor": "validation_absolute_error"}
+    assert len(cr.sweep(network, X, Y, choices, epochs=2, **metric)) == 2
+
+
+def test_weights_of_the_examples_go_with_them_into_the_folds():
+    weights = RNG.uniform(0.1, 3, size=len(X))
+    folds = list(StratifiedKFold(2, shuffle=True, random_state=0).split(X, Y > 0))
+    found = cr.sweep(network, X, Y, {"width": [3]}, folds=folds, sample_weight=weights, epochs=5)
+    for (rows, held), run in zip(folds, found.candidates[0].runs, strict=True):
+        alone = cr.fit(
+            network(3), X[rows], Y[rows], sample_weight=weights[rows], validation_data=(X[held], Y[held]), epochs=5
+        )
+        assert_same(run, alone)
 
 
 def test_with_early_stopping_it_is_the_kept_epoch_that_counts():
@@ -277,6 +337,13 @@ def test_where_all_fail_for_one_reason_it_is_the_error():
         cr.sweep(network, X, Y[:50], {"width": [1, 2]}, epochs=2)
 
 
+def test_where_every_candidate_fails_on_some_fold_it_is_the_error():
+    """The last class is in the first fold alone: who is not trained on it cannot be judged by it."""
+    order = np.argsort(CLASSES)
+    with pytest.raises(cr.errors.ChainruleError, match="every candidate of the sweep failed"):
+        cr.sweep(classifier, POINTS[order], CLASSES[order], {"width": [3, 8]}, folds=KFold(3), epochs=2)
+
+
 def test_where_all_diverge_the_error_says_so():
     with pytest.raises(ConfigurationError, match=r"(?s)every candidate.*diverged.*smaller learning rates"):
         cr.sweep(network, X, Y, {"learning_rate": [1e20, 1e25]}, optimizer="gradient_descent", epochs=20)
@@ -296,6 +363,7 @@ def test_where_all_diverge_the_error_says_so():
         (lambda: cr.sweep(network, X, Y, {"learning_rate": cr.Between(0.1, 1.0)}), "trials=30"),
         (lambda: cr.sweep(network, X, Y, batchsize=3), "did you mean 'batch_size'"),
         (lambda: cr.sweep(network, X, Y, halving=1), "2 or more"),
+        (lambda: cr.sweep(network, X, Y, seed=5), r"a sweep has seeds.*seeds=\[5\]"),
         (lambda: cr.sweep(network, X, Y, folds=3, validation_data=(X, Y)), "two ways"),
         (lambda: cr.sweep(network, X, Y, folds=81), "81 of 80 rows"),
         (lambda: cr.sweep(network, X, Y, [1, 2]), "a mapping"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ import numpy as np
 from chainrule.data.lazy import chosen, is_lazy
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
+from chainrule.graph.serialize import to_data
 from chainrule.ops import input as input_
 from chainrule.ops import parameter
 from chainrule.optimize import Optimizer, update
@@ -21,7 +24,7 @@ from chainrule.train.history import History
 from chainrule.train.orders import order_of, parted
 from chainrule.train.run import Run, inputs_of
 from chainrule.train.sweeps.choices import Recipe
-from chainrule.train.trainer import Trainer
+from chainrule.train.trainer import Trainer, model_of
 
 Array = np.ndarray[Any, Any]
 MOST_KEPT = 1 << 24
@@ -43,6 +46,7 @@ class Training:
         ended: whether it is over, to its end or not.
         given_up: the epoch after which it was given up as hopeless, or None.
         wrong: why it failed, or nothing.
+        network: a checksum of its formula, where its record is kept.
         state, runner: of one that is under way, and what runs it.
     """
 
@@ -57,6 +61,7 @@ class Training:
     ended: bool = False
     given_up: int | None = None
     wrong: Exception | str | None = None
+    network: str = ""
     state: Any = field(default=None, repr=False)
     runner: Any = field(default=None, repr=False)
 
@@ -117,6 +122,13 @@ class Examples:
         model, labels = trainer.step.model, trainer.labels
         fed = [[*inputs_of(model, X), *([] if Y is None else [labels.encode(Y, model.output)])] for X, Y in parts]
         return [np.concatenate(arrays) if len(arrays) > 1 else arrays[0] for arrays in zip(*fed, strict=True)]
+
+    @property
+    def share(self) -> float:
+        """The number of examples that are held out at random over that of those trained on; 0 where all share them."""
+        if self.folds is not None:
+            return float(np.mean([len(held) / len(rows) for rows, held in self.folds]))
+        return self.validation_split / (1 - self.validation_split)
 
     @cached_property
     def count(self) -> int:
@@ -357,10 +369,18 @@ def key_of(examples: Examples, training: Training) -> Any:
     return training.recipe.apart, shape_of(rule)[0], len(rows), len(held_out)
 
 
+def network_of(examples: Examples, recipe: Recipe) -> str:
+    """A checksum of the formula of a network: its ops, shapes, names and first values."""
+    model = model_of(recipe.make(), examples.X)
+    return hashlib.sha256(json.dumps(to_data(model.outputs), sort_keys=True).encode()).hexdigest()[:32]
+
+
 def trainer_for(examples: Examples, training: Training) -> Trainer:
     """The training as :func:`chainrule.fit` would begin it."""
     # The cores are shared by trainings, not by the rows of a batch.
-    given = {"devices": 1, **examples.given_to(training), **training.recipe.settings}
+    given = {"devices": 1, **training.recipe.settings, **examples.given_to(training)}
+    if training.fold is not None and examples.folds is not None and given.get("sample_weight") is not None:
+        given["sample_weight"] = _rows_of(given["sample_weight"], examples.folds[training.fold][0])
     return Trainer(training.recipe.make(), seed=training.seed, **given)
 
 

@@ -88,7 +88,8 @@ class Ranking:
         seeds: that each was trained from.
         candidates: the rows.
         folds: the number of folds of a cross-validation, or None.
-        share: the number of held-out examples over that of those trained on, of a fold.
+        share: the number of examples that are held out at random over that of those trained on.
+        larger_is_better: whether that column should grow.
     """
 
     monitor: str
@@ -96,6 +97,7 @@ class Ranking:
     candidates: tuple[Candidate, ...]
     folds: int | None = None
     share: float = 0.0
+    larger_is_better: bool = False
 
     @property
     def best(self) -> str:
@@ -111,18 +113,18 @@ class Ranking:
         """How far a candidate is behind the best, and within what the truth lies: the half-width of 95%.
 
         Differences are taken training by training, and their mean is judged with Student's t; with one training
-        nothing is known of the width, which is NaN. The trainings of a cross-validation share most of their examples,
-        and vary less than new ones would: their variance is multiplied by 1 + n · (held out / trained on).
+        nothing is known of the width, which is NaN. Trainings for which some examples are held out at random share most
+        of the others, and vary less than new ones would: the variance is multiplied by 1 + n · (held out / trained on).
         Source: Nadeau and Bengio 2003.
         """
-        sign = 1.0 if self.monitor.endswith("accuracy") else -1.0
+        sign = 1.0 if self.larger_is_better else -1.0
         differences = sign * (self.candidates[0].scores - self[name].scores)
         n = len(differences)
         if n < 2:
             return float(differences.mean()), float("nan")
         from scipy.special import stdtrit
 
-        spread = differences.std(ddof=1) * np.sqrt(1 / n + (self.share if self.folds else 0.0))
+        spread = differences.std(ddof=1) * np.sqrt(1 / n + self.share)
         return float(differences.mean()), float(stdtrit(n - 1, 0.975) * spread)
 
     @property
@@ -179,10 +181,12 @@ class Ranking:
                 lines.append(f"{c.name:<{width}}  {c.remark}")
                 continue
             gap, within = self.behind(c.name)
-            behind = c.remark or ("" if c.name == self.best else f"{gap:.4f} ± {within:.4f}")
+            known = f" ± {within:.4f}" if np.isfinite(within) else ""
+            behind = c.remark or ("" if c.name == self.best else f"{gap:.4f}{known}")
             if c.name in ties and c.name != self.best:
                 behind = f"{behind} ≈"
-            row = f"{c.name:<{width}}{c.mean:>10.4f}{c.spread:>12.4f}{behind:>26}{c.epochs:>8,}"
+            spread = f"{c.spread:.4f}" if np.isfinite(c.spread) else ""
+            row = f"{c.name:<{width}}{c.mean:>10.4f}{spread:>12}{behind:>26}{c.epochs:>8,}"
             lines.append(f"{row}{f'{c.parameter_count:>12,}' * sizes}{c.seconds:>9.1f}")
         return "\n".join([*lines, self._note()])
 

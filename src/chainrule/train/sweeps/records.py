@@ -19,7 +19,7 @@ from chainrule.train.sweeps.programs import Examples, Training
 
 Array = np.ndarray[Any, Any]
 SWEEP, TRAININGS, NUMBERS = "sweep.json", "trainings.jsonl", "numbers"
-FORMAT = 1
+FORMAT = 2
 
 
 class Records:
@@ -80,10 +80,21 @@ class Records:
         return lines
 
     def restore(self, training: Training) -> bool:
-        """Fill a training with its record, if there is one."""
+        """Fill a training with its record, if there is one.
+
+        Errors: a record of another network.
+        """
         noted = self._lines.get(_key(training))
         if noted is None:
             return False
+        if noted["network"] != training.network:
+            raise RunError(
+                "the folder holds another sweep",
+                given=f"another network for {training.candidate} than the one that was trained",
+                expected="the same function for the network",
+                where=self.folder,
+                hint="choose another folder, or go on with the sweep as it was",
+            )
         from safetensors import SafetensorError
         from safetensors.numpy import load as from_bytes
 
@@ -112,6 +123,7 @@ class Records:
         digest = hashlib.sha256(content).hexdigest()
         line = {
             "key": _key(training),
+            "network": training.network,
             "given up": training.given_up,
             "parameters": training.parameter_count,
             "seconds": round(training.seconds, 3),

@@ -43,7 +43,7 @@ def propose(study: Any, choices: Choices, recipes: Recipes, trials: int, race: R
         race.run({name: (some, recipes) for name, some in zip(names, chosen, strict=True)})
         scores = [race.score(name) for name in names]
         if np.isfinite(scores).any():
-            _check_direction(optuna, study, race.column())
+            _check_direction(optuna, study, race.column(), race.grows())
         for trial, score in zip(asked, scores, strict=True):
             good = np.isfinite(score)
             study.tell(trial, score if good else None, None if good else optuna.trial.TrialState.FAIL)
@@ -73,8 +73,8 @@ def _shown(values: Any, told: Any) -> Any:
     return told
 
 
-def _check_direction(optuna: Any, study: Any, column: str) -> None:
-    wanted = "maximize" if column.endswith("accuracy") else "minimize"
+def _check_direction(optuna: Any, study: Any, column: str, grows: bool) -> None:
+    wanted = "maximize" if grows else "minimize"
     if study.direction != optuna.study.StudyDirection[wanted.upper()]:
         raise ConfigurationError(
             f"{column.replace('_', ' ')} is to be {wanted}d, and the study is made for the opposite",

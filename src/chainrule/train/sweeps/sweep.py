@@ -6,6 +6,7 @@ import inspect
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,15 +15,20 @@ import numpy as np
 
 from chainrule.data.folds import folds as deal
 from chainrule.errors import ChainruleError, ConfigurationError, near
+from chainrule.nn.metrics import metric
 from chainrule.train.run import Run
 from chainrule.train.sweeps.choices import Recipe, Recipes, read_choices
-from chainrule.train.sweeps.programs import Examples, Program, Training, key_of, run_of
+from chainrule.train.sweeps.programs import Examples, Program, Training, key_of, network_of, run_of
 from chainrule.train.sweeps.ranking import Candidate, Ranking
 from chainrule.train.sweeps.records import Records, fingerprint
-from chainrule.train.trainer import Trainer, at_least_one
+from chainrule.train.trainer import Trainer, at_least_one, should_grow
 
-SETTINGS = tuple(inspect.signature(Trainer.__init__).parameters)[4:]
-"""What can be said of a training beside the network and the examples."""
+SETTINGS = tuple(
+    name
+    for name in tuple(inspect.signature(Trainer.__init__).parameters)[4:]
+    if name not in ("seed", "validation_data", "validation_split")
+)
+"""What can be said of all trainings beside the network, the examples, and what a sweep says itself."""
 
 
 def sweep(
@@ -36,6 +42,7 @@ def sweep(
     seeds: int | Sequence[int] = 1,
     epochs: int = 100,
     monitor: str | None = None,
+    larger_is_better: bool | None = None,
     halving: int | None = None,
     validation_data: Any = None,
     validation_split: float = 0.2,
@@ -67,6 +74,8 @@ def sweep(
         epochs: of each training, at most.
         monitor: the column of the history to rank by; the validation accuracy for classes, else the validation loss
             (the loss where nothing is held out).
+        larger_is_better: whether that column should grow. Known of a loss (it falls) and of an accuracy; of a metric of
+            your own it has to be said.
         halving: give up the hopeless: of all candidates that have come to 1/η² of the epochs only the best 1/η go on,
             and of these, at 1/η of the epochs, again the best 1/η; η = 2 is careful, 3 is usual. By default all are
             trained to their end. Source: Jamieson and Talwalkar 2016 (successive halving).
@@ -84,8 +93,9 @@ def sweep(
         A :class:`Ranking`. The winner was chosen for its score, which therefore flatters it: measure it on examples
         that took no part in the sweep.
 
-    Errors: choices that belong nowhere; a column that is not reported. A candidate that fails, or that diverges, is a
-    row with the reason, ranked last; where all fail, that is the error.
+    Errors: choices that belong nowhere; a column that is not reported; candidates with different losses that would be
+    ranked by them. A candidate that fails, or that diverges, is a row with the reason, ranked last; where all fail,
+    that is the error.
 
     >>> import numpy as np, chainrule as cr
     >>> x = np.linspace(-2, 2, 60)
@@ -106,6 +116,8 @@ def sweep(
             given=f"trials={trials}, halving={halving}",
             expected="trials=30, halving=None",
         )
+    if "seed" in settings:
+        raise ConfigurationError("a sweep has seeds", given=f"seed={settings['seed']!r}", hint="seeds=[5], or seeds=3")
     if isinstance(network, Run):  # every candidate goes on from it
         settings = {"start": network, **settings}
     choices_ = read_choices(network, choices)
@@ -117,7 +129,8 @@ def sweep(
         shared = {k: _plain(v) for k, v in sorted(settings.items())}
         described = {"epochs": epochs, "halving": halving, "settings": shared, "examples": fingerprint(examples)}
         records = Records(folder, described)
-    race = Race(examples, epochs, chosen_seeds, monitor, halving, records, workers or os.cpu_count() or 1)
+    ranked = Ranked(monitor, larger_is_better, one_loss="loss" not in choices_.by_name)
+    race = Race(examples, epochs, chosen_seeds, ranked, halving, records, workers or os.cpu_count() or 1)
     race.line = Line(sys.stderr.isatty() if progress is None else progress)
     try:
         if study is not None:
@@ -162,6 +175,21 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__qualname__", None) or repr(value)
 
 
+@dataclass(frozen=True)
+class Ranked:
+    """By what candidates are ranked.
+
+    Attributes:
+        monitor: the column, if it was named.
+        larger_is_better: whether it should grow, if that was said.
+        one_loss: whether all have the same loss.
+    """
+
+    monitor: str | None = None
+    larger_is_better: bool | None = None
+    one_loss: bool = True
+
+
 class Race:
     """The trainings of a sweep: begun, advanced from one judgement to the next, ended, noted.
 
@@ -169,7 +197,7 @@ class Race:
         examples: what they learn from.
         epochs: how many at most.
         seeds: that each candidate is trained from.
-        monitor: the column to rank by, if it was named.
+        ranked: by what they are ranked.
         halving: one of so many goes on.
         records: where to note what has ended.
         workers: so many threads.
@@ -180,13 +208,13 @@ class Race:
         examples: Examples,
         epochs: int,
         seeds: Sequence[int],
-        monitor: str | None,
+        ranked: Ranked,
         halving: int | None,
         records: Records | None,
         workers: int,
     ) -> None:
         self.examples, self.epochs, self.seeds = examples, epochs, tuple(seeds)
-        self.monitor, self.halving, self.records, self.workers = monitor, halving, records, workers
+        self.ranked, self.halving, self.records, self.workers = ranked, halving, records, workers
         self.trainings: dict[str, list[Training]] = {}
         self.chosen: dict[str, Mapping[str, Any]] = {}
         self.line, self.over, self.lock = Line(False), False, Lock()
@@ -219,6 +247,13 @@ class Race:
             recipe, wrong = Recipe(lambda: None, {}), error
         places = [None] if self.examples.folds is None else list(range(len(self.examples.folds)))
         some = [Training(name, recipe, seed, fold) for seed in self.seeds for fold in places]
+        if self.records is not None and wrong is None:
+            try:
+                made = network_of(self.examples, recipe)
+            except Exception:  # it fails again where it is trained, and is noted there
+                made = ""
+            for training in some:
+                training.network = made
         for training in some:
             training.wrong, training.ended = wrong, wrong is not None
             if not training.ended and self.records is not None:
@@ -303,12 +338,14 @@ class Race:
         if self.records is not None:
             with self.lock:
                 self.records.note(training)
+        if training.wrong is None:
+            self.grows()  # what is wrong with the column is said after the first training, not after all
         self.line.show(1)
 
     def _give_up(self, candidates: Mapping[str, list[Training]], upto: int, kept: int) -> None:
         """End the trainings of all candidates but the best."""
         column = self.column()
-        sign = -1.0 if column.endswith("accuracy") else 1.0
+        sign = -1.0 if self.grows() else 1.0
 
         def place(name: str) -> tuple[bool, bool, float]:
             scores = [_score_at(t, column, upto) for t in candidates[name]]
@@ -335,7 +372,7 @@ class Race:
         if not reported:
             self._all_failed()
         columns = reported[0]
-        wanted = self.monitor
+        wanted = self.ranked.monitor
         if wanted is None:
             wanted = next((c for c in ("validation_accuracy", "validation_loss") if c in columns), columns[0])
         if wanted not in columns:
@@ -345,15 +382,30 @@ class Race:
                 expected=", ".join(columns),
                 hint=near(str(wanted), columns),
             )
+        if wanted.removeprefix("validation_") == "loss" and not self.ranked.one_loss:
+            others = [c for c in columns if c.removeprefix("validation_") != "loss"]
+            raise ConfigurationError(
+                "losses of different kinds cannot be compared",
+                given=f"a choice of losses, ranked by {wanted}",
+                expected=f"monitor={others[-1]!r}" if others else "a metric that is the same for all",
+                hint=None if others else 'metrics=["absolute_error"], monitor="validation_absolute_error"',
+            )
         return wanted
+
+    def grows(self) -> bool:
+        """Whether that column should grow."""
+        given = [t.recipe.settings.get("metrics") or () for some in self.trainings.values() for t in some]
+        names = {metric(m)[0] for metrics in given for m in metrics}
+        return should_grow(self.column(), self.ranked.larger_is_better, names)
 
     def ranking(self) -> Ranking:
         """All candidates, best first."""
         column = self.column()
-        if not any(np.isfinite(t.score(column)) for some in self.trainings.values() for t in some):
-            self._all_failed()
         rows = [self._row(name, column) for name in self.trainings]
-        sign = -1.0 if column.endswith("accuracy") else 1.0
+        if not any(np.isfinite(row.mean) and not row.failed for row in rows):
+            self._all_failed()
+        grows = self.grows()
+        sign = -1.0 if grows else 1.0
         last = self.epochs + 1
 
         def place(row: Candidate) -> tuple[Any, ...]:
@@ -361,8 +413,9 @@ class Race:
 
         rows.sort(key=place)
         dealt = self.examples.folds
-        share = 0.0 if dealt is None else float(np.mean([len(held) / len(rows_) for rows_, held in dealt]))
-        return Ranking(column, self.seeds, tuple(rows), None if dealt is None else len(dealt), share)
+        return Ranking(
+            column, self.seeds, tuple(rows), None if dealt is None else len(dealt), self.examples.share, grows
+        )
 
     def _row(self, name: str, column: str) -> Candidate:
         some = self.trainings[name]
