@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.preprocessing import scale
 
 import chainrule as cr
@@ -74,6 +74,16 @@ def test_the_rate_that_is_found_trains_nearly_as_well_as_the_best_of_a_grid(name
     start = found.losses[:, 0].mean()
     best, reached = grid.candidates[0].mean, ours.candidates[0].mean
     assert start - reached > 0.9 * (start - best)
+
+
+def test_where_the_loss_is_flat_behind_its_fall_the_end_of_the_range_does_not_matter():
+    """Wine is learned at small rates, and with tanh and softmax nothing diverges before ten."""
+    X, labels = load_wine(return_X_y=True)
+    network = cr.Sequential(cr.Dense(16, "tanh"), cr.Dense(3, "softmax"))
+    found = [float(cr.find_learning_rate(network, scale(X), labels, high=high)) for high in (1, 10, 100)]
+    assert max(found) < 2 * min(found)
+    scores = cr.sweep(network, scale(X), labels, {"learning_rate": [found[1], 1.0]}, seeds=3, epochs=50)
+    assert scores.best == f"learning rate {found[1]:.4g}"
 
 
 def test_it_prints_and_draws_what_it_found():

@@ -25,7 +25,9 @@ MOST_NUMBERS = 1 << 26
 BEGINNING = 10
 """So many steps tell where the loss began."""
 NEAREST, FARTHEST = 3.0, 10.0
-"""The rate lies so many times below the one at which the loss is smallest, at least and at most."""
+"""The rate lies so many times below the one at which the loss is down, at least and at most."""
+NEARLY = 0.05
+"""The loss is down where no more than this share of its way to the smallest is left: what follows may be flat."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class RateTest:
     """What a range test saw, and the rate that follows from it. Prints as a sentence; ``float(test)`` is the rate.
 
     Attributes:
-        learning_rate: the rate to train with, where the smoothed loss falls fastest in reach of the lowest.
+        learning_rate: the rate to train with, where the smoothed loss falls fastest, not far below where it is down.
         rates: the rate of every step.
         losses: the cost of each step's batch, before the step; a row for each seed, NaN from where it diverged.
         smoothed: their running mean, and the geometric mean of the seeds.
@@ -88,9 +90,9 @@ def find_learning_rate(
     αₜ = low · (high/low)^(t/(steps−1)). The losses Lₜ of the steps are smoothed, Sₜ = β Sₜ₋₁ + (1 − β) Lₜ, over
     1 − βᵗ⁺¹, with β = 0.9, and averaged over the seeds; a test ends where S is as far above its beginning as it was
     ever below, or no longer finite. The rate is the one at which S falls fastest per factor of the rate, looked for
-    between a tenth and a third of the rate at which S is smallest: above that it is about to rise, and farther below
-    the steepest place is often noise. Sources: Smith 2015 (the test); Howard and Gugger 2020, fast.ai (the steepest
-    place, a tenth of the lowest).
+    between a tenth and a third of the rate at which S is down (a twentieth of its fall is left): above that it is flat
+    or about to rise, and farther below the steepest place is often noise. Sources: Smith 2015 (the test); Howard and
+    Gugger 2020, fast.ai (the steepest place, a tenth of the lowest).
 
     Every step is one of the compiled training that :func:`chainrule.fit` runs; the rate is a number that is fed.
 
@@ -200,9 +202,10 @@ def _read(rates: Array, losses: Array, optimizer: str) -> RateTest:
     curve = np.mean([smoothed(row[:ended]) for row in losses], axis=0)
     lowest = int(curve.argmin())
     slope = np.gradient(curve, np.log(rates[:ended]))
-    near = np.flatnonzero((rates[:ended] >= rates[lowest] / FARTHEST) & (rates[:ended] <= rates[lowest] / NEAREST))
-    steepest = int(near[slope[near].argmin()]) if len(near) else lowest
     first = losses[:, :BEGINNING]
+    down = rates[int(np.argmax(curve <= curve[lowest] + NEARLY * (first.mean() - curve[lowest])))]
+    near = np.flatnonzero((rates[:ended] >= down / FARTHEST) & (rates[:ended] <= down / NEAREST))
+    steepest = int(near[slope[near].argmin()]) if len(near) else lowest
     if not len(near) or curve[lowest] >= first.mean() - 3 * first.std() / math.sqrt(first.size):
         raise ConfigurationError(
             "the loss falls at no rate of the range",
