@@ -309,3 +309,16 @@ def test_a_trained_network_is_cut_and_its_head_replaced():
         cr.fit(second, X, rng.integers(0, 3, 50), start={"W_bod": 0})
     with pytest.raises(ShapeError, match=r"(?s)another shape.*\(\).*\(4, 6\)"):
         cr.fit(second, X, rng.integers(0, 3, 50), start={"W_body": 0})
+
+
+def test_a_kind_of_network_is_not_a_network():
+    with pytest.raises(ConfigurationError, match=r"(?s)a kind of network.*Sequential\(…\)"):
+        cr.fit(cr.Sequential, np.eye(4), np.ones(4))
+
+
+def test_a_function_whose_argument_is_missing_is_told_so():
+    def network(width):
+        return cr.Sequential(cr.Dense(width), cr.Dense(1))
+
+    with pytest.raises(ConfigurationError, match="is an argument missing of the function"):
+        cr.sweep(network, np.eye(4), np.ones(4))

@@ -693,3 +693,8 @@ def test_early_stopping_on_a_number_that_should_grow(grows):
             early_stopping=cr.EarlyStopping(3, "validation_distance"),
             epochs=2,
         )
+
+
+def test_a_type_that_there_is_not():
+    with pytest.raises(cr.errors.DTypeError, match=r"(?s)float23.*float32"):
+        cr.fit(dense((1, None)), X, Y, dtype="float23")

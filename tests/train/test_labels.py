@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.metrics import log_loss
 
 import chainrule as cr
@@ -154,3 +155,14 @@ def test_a_label_that_training_has_not_seen():
         run.evaluate(X[:2], ["a", "c"])
     with pytest.raises(ChainruleError, match="not seen"):
         trained(2, "softmax", ["a", "b"] * 15, epochs=1, validation_data=(X[:2], ["a", "c"]))
+
+
+def test_a_sparse_matrix_is_called_one():
+    with pytest.raises(DataError, match=r"(?s)X is a sparse matrix.*csr_matrix, \(20, 20\).*toarray"):
+        cr.fit(cr.Sequential(cr.Dense(1)), sparse.csr_matrix(np.eye(20)), np.ones(20))
+
+
+def test_class_numbers_for_a_loss_of_numbers_are_told_what_to_do():
+    network = cr.Sequential(cr.Dense(3, "softmax"))
+    with pytest.raises(ShapeError, match=r"(?s)\(m, 3\).*categorical_cross_entropy.*Dense\(1\)"):
+        cr.fit(network, np.eye(20), np.arange(20) % 3, loss="squared_error")

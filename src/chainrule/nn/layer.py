@@ -126,5 +126,10 @@ def as_float(x: Any) -> Node:
 def positive(value: Any, what: str) -> int:
     """A whole number of at least one."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ConfigurationError(f"{what} is a whole number of at least 1", given=repr(value))
+        hint = "this is the examples: is an argument missing of the function that makes the network?"
+        raise ConfigurationError(
+            f"{what} is a whole number of at least 1",
+            given=repr(value),
+            hint=hint if isinstance(value, Node) else None,
+        )
     return int(value)

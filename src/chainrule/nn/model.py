@@ -307,6 +307,12 @@ def as_model(network: Any, shape: Sequence[Any]) -> Model:
                 hint="cr.Model(inputs, output) for several",
             )
         return Model(inputs[0], network)
+    if isinstance(network, type):
+        raise ConfigurationError(
+            "not a network, but a kind of network",
+            given=network.__name__,
+            expected=f"{network.__name__}(…), with what it is made of",
+        )
     if callable(network):
         x = input_("X", as_shape(("m", *shape)), dtype=kind_taken(network))
         return Model(x, network(x))

@@ -28,6 +28,13 @@ def examples(value: Any, what: str, dtype: Any = None) -> Array:
     """
     if is_lazy(value) and len(value):
         return value  # type: ignore[no-any-return]
+    if hasattr(value, "toarray"):
+        raise DataError(
+            f"{what} is a sparse matrix",
+            given=f"{type(value).__name__}, {show(value.shape)}",
+            expected="an array",
+            hint=f"{what}.toarray(), where memory allows; NeuralClassifier and NeuralRegressor take it as it is",
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -219,6 +226,10 @@ def _unfit(array: Array, output: Node) -> ShapeError:
         hint = "for a label at every step the output keeps the steps: LSTM(…, return_sequences=True)"
     elif array.size == len(array) and output.ndim > 2:
         hint = "for one label each, the network ends with one output each: without return_sequences, or after a pooling"
+    elif array.size == len(array) and output.ndim == 2 and output.shape[1] != 1:
+        hint = (
+            "for classes by number the loss is 'categorical_cross_entropy'; for one number each, Dense(1) is the last"
+        )
     return ShapeError(
         "the labels do not fit the network's output",
         given=show(array.shape),

@@ -106,8 +106,8 @@ def find_learning_rate(
         batch_size: as it will be in training: the rate depends on it.
         settings: the others of a training: loss, sample_weight, dtype …
 
-    Errors: ends that are not positive, or in the wrong order; a schedule or rates by parameter in place of one rate; a
-    loss that does not fall at any rate.
+    Errors: ends that are not positive, or in the wrong order; rates by parameter in place of one; a loss that does not
+    fall at any rate. The range takes the place of a schedule.
 
     >>> import numpy as np, chainrule as cr
     >>> x = np.linspace(-1, 1, 200)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.data.lazy import batches, chosen, is_lazy
-from chainrule.engine.program import check_mapping
+from chainrule.engine.program import check_mapping, float_dtype
 from chainrule.engine.sharing import Load, load, shares
 from chainrule.errors import ConfigurationError, ShapeError, near
 from chainrule.graph.building import building
@@ -169,7 +169,7 @@ class Trainer:
             "validation_rows": len(validation[0]) if validation else 0,
             "seed": self.seed,
             "shuffle": shuffle,
-            "dtype": str(np.dtype(dtype).name),
+            "dtype": str(float_dtype(dtype).name),
         }
         self.early_stopping = EarlyStopping(early_stopping) if isinstance(early_stopping, int) else early_stopping
         self.first_bad: BadNumber | None = None

@@ -55,6 +55,12 @@ class Records:
         except ValueError as error:
             raise RunError(f"{SWEEP} cannot be read", given=str(error), where=self.folder) from None
         changed = [k for k in now if before.get(k) != now[k]]
+        if changed == ["examples"]:
+            raise RunError(
+                "the folder holds a sweep of other examples or folds",
+                where=self.folder,
+                hint="choose another folder, or go on with the examples, labels and folds as they were",
+            )
         if changed:
             raise RunError(
                 "the folder holds another sweep",
