@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.model_selection import TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 
 from chainrule.data.folds import folds
 from chainrule.errors import ConfigurationError, DataError
@@ -24,6 +24,14 @@ def test_splitters_and_pairs_are_taken_as_they_are():
     mask = np.arange(23) < 20
     ((rows, held),) = folds([(mask, ~mask)], X, None, classes=False)
     assert (len(rows), held.tolist()) == (20, [20, 21, 22])
+
+
+def test_groups_are_kept_together_by_pairs_of_row_numbers():
+    groups = np.arange(23) % 5
+    for rows, held in folds(list(GroupKFold(3).split(X, LABELS, groups)), X, LABELS, classes=True):
+        assert not set(groups[rows]) & set(groups[held])
+    with pytest.raises(ConfigurationError, match=r"(?s)GroupKFold cannot.*groups.*folds=list\(splitter\.split"):
+        folds(GroupKFold(3), X, LABELS, classes=True)
 
 
 def test_classes_too_few_to_share_are_dealt_without_it():

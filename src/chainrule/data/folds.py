@@ -17,7 +17,8 @@ def folds(how: Any, X: Any, y: Any, classes: bool, seed: int = 0) -> list[tuple[
 
     Args:
         how: a number of folds, dealt out at random and with the classes in equal shares; a splitter of scikit-learn
-            (``TimeSeriesSplit``, ``GroupKFold`` …); or pairs of row numbers.
+            (``TimeSeriesSplit``, ``ShuffleSplit`` …); or pairs of row numbers, such as
+            ``list(GroupKFold(3).split(X, groups=patients))``.
         X, y: examples and labels.
         classes: whether labels are classes.
         seed: of the dealing, for a number of folds.
@@ -37,7 +38,14 @@ def folds(how: Any, X: Any, y: Any, classes: bool, seed: int = 0) -> list[tuple[
         kind = StratifiedKFold if classes and fewest >= how else KFold
         how = kind(int(how), shuffle=True, random_state=seed)
     if hasattr(how, "split") and not isinstance(how, (str, bytes)):
-        pairs = list(how.split(np.zeros((rows, 1)), None if y is None else np.asarray(y)))
+        try:
+            pairs = list(how.split(np.zeros((rows, 1)), None if y is None else np.asarray(y)))
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"{type(how).__name__} cannot part these rows",
+                given=str(error),
+                hint="a splitter that needs more gives pairs of row numbers: folds=list(splitter.split(X, y, groups))",
+            ) from None
     elif isinstance(how, Iterable) and not isinstance(how, (str, bytes)):
         pairs = [tuple(pair) for pair in how]
     else:
