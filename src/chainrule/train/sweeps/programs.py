@@ -370,7 +370,7 @@ def key_of(examples: Examples, training: Training) -> Any:
 
 
 def network_of(examples: Examples, recipe: Recipe) -> str:
-    """A checksum of the formula of a network: its ops, shapes, names and first values."""
+    """A checksum of the formula of a network: its ops, settings, shapes and names."""
     model = model_of(recipe.make(), examples.X)
     return hashlib.sha256(json.dumps(to_data(model.outputs), sort_keys=True).encode()).hexdigest()[:32]
 
