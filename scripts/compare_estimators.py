@@ -86,6 +86,7 @@ def diamonds() -> Table | None:
 
 
 TABLES: dict[str, Callable[[], Table | None]] = {
+    "iris": lambda: of_scikit_learn(datasets.load_iris),
     "breast cancer": lambda: of_scikit_learn(datasets.load_breast_cancer),
     "digits": lambda: of_scikit_learn(datasets.load_digits),
     "wine": lambda: of_scikit_learn(datasets.load_wine),

@@ -114,7 +114,7 @@ def test_hinge_has_margins_and_no_probabilities(classes):
 def test_a_weight_of_two_is_the_example_twice():
     rng = np.random.default_rng(0)
     weights = rng.integers(0, 4, 150)
-    weighted = NeuralClassifier(random_state=0).fit(X, Y, sample_weight=weights)
+    weighted = NeuralClassifier(random_state=0, batch_size=None).fit(X, Y, sample_weight=weights)
     repeated = NeuralClassifier(random_state=0, batch_size=None).fit(X.repeat(weights, 0), Y.repeat(weights))
     assert weighted.predict_proba(X) == pytest.approx(repeated.predict_proba(X), rel=1e-9)
 

@@ -52,7 +52,7 @@ def test_early_stopping_on_any_scorer():
     model = NeuralClassifier(epochs=60, early_stopping=8, scoring=["roc_auc", "f1"], **QUICK)
     model.fit(x, y, validation_data=(x_val, y_val))
     auc = model.history_["validation_roc_auc"]
-    assert model.history_.best_epoch == 1 + np.argmax(auc)
+    assert auc[model.history_.best_epoch - 1] == auc.max()
     assert auc.max() == pytest.approx(roc_auc_score(y_val, model.predict_proba(x_val)[:, 1]))
     panels = [axes.get_ylabel() for axes in model.history_.figure().axes]
     assert panels == ["cost $J$", "accuracy", "roc auc", "f1"]
@@ -62,6 +62,23 @@ def test_early_stopping_on_any_scorer():
     by_loss.fit(x, y, validation_data=(x_val, y_val))
     assert by_loss.history_.best_epoch == 1 + np.argmin(by_loss.history_["validation_loss"])
     assert len(by_loss.history_["validation_roc_auc"]) == by_loss.n_iter_
+
+
+def test_of_equal_scores_that_with_the_smaller_validation_loss_is_kept():
+    """Of a few examples many epochs get the same share right; the earliest of them has learned least."""
+    model = NeuralClassifier(epochs=40, early_stopping=5, scoring="accuracy", layers=(8,), random_state=0)
+    model.fit(X[:300], Y[:300], validation_data=(X[300:320], Y[300:320]))
+    score, loss = model.history_["validation_accuracy"], model.history_["validation_loss"]
+    best = [np.lexsort((loss[:n], -score[:n]))[0] for n in range(1, len(loss) + 1)]
+    assert model.history_.best_epoch == 1 + best[-1] > 1 + np.argmax(score)
+    assert model.n_iter_ == next((n + 1 for n, b in enumerate(best) if n - b >= 5), 40)
+
+
+def test_small_tables_make_several_steps_in_an_epoch():
+    sizes = {20: 20, 50: 16, 112: 32, 331: 128, 569: 128}
+    for rows, batch in sizes.items():
+        model = NeuralRegressor(epochs=1, **QUICK).fit(X[:rows], X[:rows, 0])
+        assert model.run_.settings["batch_size"] == batch
 
 
 def test_early_stopping_on_a_metric_that_grows():
@@ -143,7 +160,7 @@ def test_partial_fit_needs_all_classes_at_first():
 
 def test_precision():
     small, large = NeuralClassifier(epochs=2), NeuralClassifier(epochs=2, batch_size=64)
-    assert small.fit(X[:200], Y[:200]).run_.settings["dtype"] == "float64"
+    assert small.fit(X[:30], Y[:30]).run_.settings["dtype"] == "float64"
     assert large.fit(X, Y).run_.settings["dtype"] == "float32"
     wide = NeuralClassifier(epochs=2, dtype="float64").fit(X, Y)
     assert wide.run_.parameters["W1"].dtype == np.float64

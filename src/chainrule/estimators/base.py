@@ -27,11 +27,25 @@ from chainrule.optimize import optimizer as optimizer_by_name
 from chainrule.train import EarlyStopping, History, Run, Trainer, TrainingWarning, fit
 
 Array = np.ndarray[Any, Any]
-ROWS_IN_A_BATCH = 200
-"""The largest batch where ``batch_size`` is ``"auto"``, as in scikit-learn's own network."""
+FEWEST_IN_A_BATCH, MOST_IN_A_BATCH = 16, 200
+"""Between these lies a batch where ``batch_size`` is ``"auto"``; 200 is that of scikit-learn's own network."""
+SHARE_IN_A_BATCH = 0.4
+"""Of a small table so many rows are in a batch, about: all of them in one would make too few steps."""
 ALL_ROWS = 1 << 40
 HELD_OUT = 0.1
 """The share of the examples that is held out where early stopping needs some and nothing else is said."""
+
+
+def automatic_batch(rows: int) -> int:
+    """The batch of a table: the power of two below 0.4 of its rows, from 16 to 200; of less than 32 rows all.
+
+    >>> [automatic_batch(rows) for rows in (31, 50, 112, 331, 640)]
+    [31, 16, 32, 128, 200]
+    """
+    if rows < 2 * FEWEST_IN_A_BATCH:
+        return rows
+    below = 1 << int(SHARE_IN_A_BATCH * rows).bit_length() - 1
+    return min(max(below, FEWEST_IN_A_BATCH), MOST_IN_A_BATCH)
 
 
 class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
@@ -141,7 +155,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         loss, model = self._network(X.shape[1:], self.run_.model if again else None)
         if not again:
             self._learn_scales(X, y, weights, loss, model)
-        batch = self._batch_size()
+        batch = self._batch_size(X.shape[0])
         whole = batch >= X.shape[0]
         dtype = self._precision(whole)
         scores = Scores(self, named, *held, stopping) if named and held else None
@@ -178,7 +192,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
                     self.run_ if more else model,
                     *fed,
                     **self._settings(loss, weights, self._seed(), dtype, count=math.inf),
-                    batch_size=self._batch_size(),
+                    batch_size=self._batch_size(ALL_ROWS),
                     shuffle=self.shuffle,
                 )
             else:
@@ -192,10 +206,10 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
-    def _batch_size(self) -> int:
+    def _batch_size(self, rows: int) -> int:
         """Rows in a step; more than there can be for all."""
         if self.batch_size == "auto":
-            return ROWS_IN_A_BATCH
+            return automatic_batch(rows)
         return ALL_ROWS if self.batch_size is None else positive(self.batch_size, "batch_size")
 
     def _settings(self, loss: Loss, weights: Array | None, seed: int, dtype: str, count: float) -> dict[str, Any]:

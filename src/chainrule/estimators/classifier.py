@@ -55,7 +55,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
             scikit-learn's ``LogisticRegression``, and none in :meth:`partial_fit`, where m is not known. An optimizer
             that is an object has its own.
         epochs: how often every example is seen.
-        batch_size: examples in a step; ``"auto"`` for 200, None for all.
+        batch_size: examples in a step; None for all; ``"auto"`` for 200, and for about 0.4 of the examples where they
+            are less than 640, so that a small table makes enough steps; of less than 32 it is all of them.
         shuffle: a new order in every epoch.
         early_stopping: True, a patience in epochs, or an :class:`chainrule.EarlyStopping` that watches any column of
             the history. Without validation examples a tenth of the examples is held out.

@@ -43,6 +43,8 @@ def _scorer(estimator: Any, value: Any) -> Any:
 class Scores:
     """A callback that scores the network of every epoch and keeps the best.
 
+    Of equal scores, which are many where few examples are held out, that with the smaller validation loss is better.
+
     Args:
         estimator: the one that is being fitted.
         named: scorers by their column of the history; greater is better.
@@ -59,6 +61,7 @@ class Scores:
         self.judge.__dict__.pop("feature_names_in_", None)  # X is an array by now
         self.rows: list[list[float]] = []
         self.best: tuple[float, int, Run] | None = None
+        self.least = np.inf  # the validation loss of the best
 
     def __call__(self, run: Run) -> bool:
         """Score the network after an epoch; True ends training."""
@@ -69,8 +72,10 @@ class Scores:
         value = self.rows[-1][list(self.named).index(self.stopping.monitor)]
         if self.stopping.larger_is_better is False:
             value = -value
-        if self.best is None or value > self.best[0] + self.stopping.min_delta:
-            self.best = value, len(self.rows), run
+        loss = run.history["validation_loss"][-1]
+        known = -np.inf if self.best is None else self.best[0]
+        if self.best is None or value > known + self.stopping.min_delta or (value == known and loss < self.least):
+            self.best, self.least = (value, len(self.rows), run), loss
         return len(self.rows) - self.best[1] >= self.stopping.patience
 
     def finished(self, run: Run) -> Run:
