@@ -39,6 +39,18 @@ def test_without_hidden_layers_it_is_logistic_regression():
     assert log_loss(y, found) == pytest.approx(log_loss(y, theirs.predict_proba(scaled)), abs=1e-7)
 
 
+def test_the_default_decay_is_the_penalty_of_logistic_regression_and_leaves_biases_alone():
+    """C = 1 in both; the mean probability of a rare class is its rate."""
+    data, classes = load_breast_cancer(return_X_y=True)
+    rows = np.r_[np.flatnonzero(classes == 1), np.flatnonzero(classes == 0)[:12]]
+    data, y = data[rows][:, [1, 7, 21]], 1 - classes[rows]
+    theirs = LogisticRegression(tol=1e-9).fit((data - data.mean(0)) / data.std(0), y)
+    ours = NeuralClassifier((), batch_size=None, learning_rate=0.05, epochs=2000, random_state=0).fit(data, y)
+    found = ours.predict_proba(data)
+    assert found == pytest.approx(theirs.predict_proba((data - data.mean(0)) / data.std(0)), abs=1e-3)
+    assert found[:, 1].mean() == pytest.approx(12 / len(y), rel=1e-3)
+
+
 def test_texts_as_classes():
     model = NeuralClassifier(**FAST).fit(X, NAMES[Y])
     assert model.classes_.tolist() == NAMES.tolist()

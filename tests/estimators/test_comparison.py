@@ -1,9 +1,8 @@
 """The script that compares the estimators with scikit-learn's networks, and its claim on two of its tables."""
 
 import numpy as np
-from sklearn.datasets import make_friedman1
-
 from scripts.compare_estimators import BLOCK, PAGE, TABLES, Table, lines, measured, ours, standardised
+from sklearn.datasets import make_friedman1
 
 
 def test_it_writes_a_row_for_a_table():

@@ -89,6 +89,23 @@ def test_what_was_read_can_go_on_learning(tmp_path):
     assert unpickled.history_["loss"][0] < model.history_["loss"][-1] * 1.05
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate": cr.CosineDecay(0.02, 100)},
+        {"optimizer": cr.Adam(0.02), "weight_decay": 0.1, "learning_rate": None},
+        {"optimizer": cr.Adam(0.02, weight_decay=0.1), "learning_rate": None},
+        {"optimizer": cr.Adam(0.02, weight_decay={"W1": 0.1}), "learning_rate": None},
+    ],
+    ids=str,
+)
+def test_what_was_read_learns_as_before_and_other_layers_too(settings, tmp_path):
+    model = NeuralClassifier(**QUICK | settings).fit(X, Y)
+    read = NeuralClassifier.load(model.save(tmp_path / "model"))
+    assert (read.fit(X, Y).predict_proba(X) == model.predict_proba(X)).all()
+    read.set_params(layers=()).fit(X, Y)
+
+
 def test_functions_are_named_that_a_folder_cannot_keep(tmp_path):
     model = NeuralClassifier(callbacks=[lambda run: False], scoring=lambda e, x, y: e.score(x, y), **QUICK)
     model.set_params(epochs=1).fit(X, Y)

@@ -50,6 +50,25 @@ def test_the_decay_of_adam_is_divided_by_the_size_of_the_gradient_that_of_adamw_
     assert_moves(cr.AdamW(0.1, weight_decay=0.3), -0.1 * (adam(DW) + 0.3 * W), -0.1 * (adam(DB) + 0.3 * B))
 
 
+@pytest.mark.parametrize("decays", [{"w": 0.3}, {"default": 0.3, "b": 0.0}])
+def test_a_weight_decay_of_its_own_for_a_parameter(decays):
+    def adam(g):
+        return g / (np.abs(g) + 1e-8)
+
+    assert_moves(cr.GradientDescent(0.1, weight_decay=decays), -0.1 * (DW + 0.3 * W), -0.1 * DB)
+    assert_moves(cr.AdamW(0.1, weight_decay=decays), -0.1 * (adam(DW) + 0.3 * W), -0.1 * adam(DB))
+    assert_moves(
+        cr.GradientDescent(0.1, weight_decay={"b": 0.2, "default": 0.3}), -0.1 * (DW + 0.3 * W), -0.1 * (DB + 0.2 * B)
+    )
+
+
+def test_a_weight_decay_for_a_parameter_that_is_not_there_or_below_zero():
+    with pytest.raises(ConfigurationError, match=r"(?s)weight decay is given for a parameter.*given: +v"):
+        moved(cr.GradientDescent(weight_decay={"v": 0.1}))
+    with pytest.raises(ConfigurationError, match="weight_decay is a number of at least 0"):
+        cr.Adam(weight_decay={"w": -0.1})
+
+
 def test_clipping_by_value_limits_every_number_of_a_gradient():
     assert_moves(cr.GradientDescent(0.1, clip_value=0.2), -0.1 * np.clip(DW, -0.2, 0.2), -0.1 * np.clip(DB, -0.2, 0.2))
 
@@ -175,6 +194,14 @@ FORMULAS = {
     ),
     "adamw": (cr.AdamW(), ["W1 ← W1 − α · (m̂_W1/(√v̂_W1 + ε) + λ · W1)"]),
     "weight decay": (cr.GradientDescent(weight_decay=0.1), ["W1 ← W1 − α · (dW1 + λ · W1)"]),
+    "weight decay, none of b": (
+        cr.GradientDescent(0.1, weight_decay={"W1": 0.2}),
+        ["W1 ← W1 − α · (dW1 + λ · W1)", "likewise b1 without λ; α = 0.1, λ = 0.2"],
+    ),
+    "decays of their own": (
+        cr.AdamW(0.1, weight_decay={"W1": 0.2, "b1": 0.3}),
+        ["W1 ← W1 − α · (m̂_W1/(√v̂_W1 + ε) + λ · W1)"],
+    ),
     "clipped by norm": (
         cr.Momentum(clip_norm=1.0),
         ["s = min(c/√(Σ dW1² + db1²), 1)", "v_W1 ← β · v_W1 + s · dW1", "W1 ← W1 − α · v_W1"],

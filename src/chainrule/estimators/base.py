@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 
 from chainrule.errors import ConfigurationError, DataError
 from chainrule.estimators.features import learn_scale, standardised
-from chainrule.estimators.network import hidden_and, own
+from chainrule.estimators.network import biases, hidden_and, own
 from chainrule.estimators.scores import Scores, scorers
 from chainrule.nn import Dense, Loss, Model
 from chainrule.nn import loss as loss_by_name
@@ -165,7 +165,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
             run = fit(
                 self.run_ if again else model,
                 *self._fed(X, y, loss, model, dtype),
-                **self._settings(loss, weights, seed, dtype, count),
+                **self._settings(loss, model, weights, seed, dtype, count),
                 batch_size=min(batch, X.shape[0]),
                 shuffle=bool(self.shuffle) and not whole,  # all rows at once have no order
                 validation_data=self._fed(*held, loss, model, dtype) if held else None,
@@ -191,7 +191,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
                 self._trainer = Trainer(
                     self.run_ if more else model,
                     *fed,
-                    **self._settings(loss, weights, self._seed(), dtype, count=math.inf),
+                    **self._settings(loss, model, weights, self._seed(), dtype, count=math.inf),
                     batch_size=self._batch_size(ALL_ROWS),
                     shuffle=self.shuffle,
                 )
@@ -212,12 +212,14 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
             return automatic_batch(rows)
         return ALL_ROWS if self.batch_size is None else positive(self.batch_size, "batch_size")
 
-    def _settings(self, loss: Loss, weights: Array | None, seed: int, dtype: str, count: float) -> dict[str, Any]:
+    def _settings(
+        self, loss: Loss, model: Model, weights: Array | None, seed: int, dtype: str, count: float
+    ) -> dict[str, Any]:
         """What training is told in any case; ``count`` is the number of examples there are to learn from."""
         metrics = self._default_metrics(loss) if self.metrics is None else self.metrics
         return {
             "loss": loss,
-            "optimizer": self._optimizer(count),
+            "optimizer": self._optimizer(count, model),
             "sample_weight": weights,
             "metrics": list(metrics) if isinstance(metrics, (list, tuple)) else [metrics],
             "seed": seed,
@@ -318,16 +320,21 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
             return self.dtype
         return "float64" if whole and self.device in (None, "cpu") else "float32"
 
-    def _optimizer(self, count: float) -> Optimizer:
+    def _optimizer(self, count: float, model: Model) -> Optimizer:
         """The optimizer, with the decay of weights that belongs to so many examples where nothing is said.
 
         λ = 1/m is what a normal prior of variance 1 on every weight comes to: J = 1/m (Σ L + ½ Σ w²), as in
-        scikit-learn's ``LogisticRegression`` with its C = 1.
+        scikit-learn's ``LogisticRegression`` with its C = 1. Biases are left alone there and here: they would be
+        drawn away from the rate of a rare class.
         """
         chosen = optimizer_by_name(self.optimizer, self.learning_rate)
-        by_name = not isinstance(self.optimizer, Optimizer)
-        decay = 1 / count if self.weight_decay is None and by_name and not chosen.weight_decay else self.weight_decay
-        return chosen if decay is None else dataclasses.replace(chosen, weight_decay=decay)
+        decay = chosen.weight_decay if self.weight_decay is None else self.weight_decay
+        if self.weight_decay is None:
+            if isinstance(self.optimizer, Optimizer):
+                return chosen
+            decay = decay or 1 / count
+        by_parameter = {"default": decay} | dict.fromkeys(biases(model), 0.0)
+        return dataclasses.replace(chosen, weight_decay=by_parameter if decay else 0.0)
 
     def _network(self, shape: Sequence[int], model: Model | None) -> tuple[Loss, Model]:
         """The loss and the network."""

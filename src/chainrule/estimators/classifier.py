@@ -51,9 +51,9 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
             rows.
         optimizer: by name or as an object, such as ``cr.AdamW(0.001)``.
         learning_rate: α, for an optimizer given by name; its own by default.
-        weight_decay: λ, which adds λ w to the gradient; by default 1/m, for m examples (weights summed up), as in
-            scikit-learn's ``LogisticRegression``, and none in :meth:`partial_fit`, where m is not known. An optimizer
-            that is an object has its own.
+        weight_decay: λ, which adds λ w to the gradient of every weight, and leaves biases alone; by default 1/m, for m
+            examples (weights summed up), as in scikit-learn's ``LogisticRegression``, and none in :meth:`partial_fit`,
+            where m is not known. An optimizer that is an object has its own.
         epochs: how often every example is seen.
         batch_size: examples in a step; None for all; ``"auto"`` for 200, and for about 0.4 of the examples where they
             are less than 640, so that a small table makes enough steps; of less than 32 it is all of them.

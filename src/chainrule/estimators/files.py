@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from chainrule.data.storage import read_json, write_json
 from chainrule.errors import ConfigurationError, RunError
 from chainrule.estimators.features import Scaler
+from chainrule.optimize import Optimizer
 from chainrule.train import EarlyStopping, TrainingWarning
 from chainrule.train import load as load_run
 from chainrule.train.files import place_of
@@ -80,11 +81,10 @@ def load(kind: type[E], folder: str | Path) -> E:
     settings |= {k: of_the_run[k] for k in OF_THE_RUN if k in left_out}
     if "activation" in left_out:
         settings["network"] = run.model
-    if "optimizer" in left_out:
-        settings |= {"learning_rate": None, "weight_decay": None}
+    if "optimizer" in left_out or "learning_rate" in left_out:  # a schedule is part of the optimizer
+        own = "optimizer" in left_out and settings["weight_decay"] is None
+        settings |= {"learning_rate": None} | _optimizer(run.step.optimizer, own)
     lost = [k for k in left_out if k not in (*OF_THE_RUN, "activation", "learning_rate")]
-    if "learning_rate" in left_out:  # a schedule is part of the optimizer
-        settings |= {"optimizer": run.step.optimizer, "weight_decay": None}
     if lost:
         warnings.warn(
             f"{', '.join(lost)} cannot be kept in a folder and must be given again before fit: set_params({lost[0]}=…)",
@@ -103,6 +103,14 @@ def load(kind: type[E], folder: str | Path) -> E:
 
 
 LEFT_OUT: Any = object()
+
+
+def _optimizer(rule: Optimizer, own: bool) -> dict[str, Any]:
+    """The settings of a run's optimizer: the decay is its own, or the estimator's, which spares biases."""
+    decay = rule.weight_decay
+    if own or not isinstance(decay, Mapping):
+        return {"optimizer": rule, "weight_decay": None}
+    return {"optimizer": dataclasses.replace(rule, weight_decay=0.0), "weight_decay": decay["default"]}
 
 
 def _written(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from chainrule.errors import ConfigurationError
 from chainrule.nn import Dense, Dropout, Model, Sequential, as_model
+from chainrule.notation import unique_names
 
 
 def hidden_and(output: Dense, layers: Any, activation: Any, dropout: float, shape: Sequence[int]) -> Model:
@@ -40,3 +41,9 @@ def hidden_and(output: Dense, layers: Any, activation: Any, dropout: float, shap
 def own(network: Any, shape: Sequence[int]) -> Model:
     """The user's network as a graph; what the user holds stays as it is."""
     return as_model(copy.deepcopy(network), shape)
+
+
+def biases(model: Model) -> list[str]:
+    """The names of biases, and of all other parameters that are a row of numbers, such as the gains of a norm."""
+    names = unique_names(model.graph.nodes)
+    return [names[p].text for p in model.parameters if p.ndim < 2]

@@ -26,13 +26,14 @@ class Optimizer:
     Attributes:
         learning_rate: α: a number, a :class:`Schedule`, or a mapping from parameter names (``"W1"``; the
             rest under ``"default"``) to numbers.
-        weight_decay: λ: adds λ w to the gradient (AdamW: shrinks w by α λ w beside it).
+        weight_decay: λ: adds λ w to the gradient (AdamW: shrinks w by α λ w beside it); or, as for the learning rate,
+            a mapping from parameter names to numbers: ``{"default": 0.01, "b1": 0}`` leaves b1 alone.
         clip_value: limits every number of a gradient to ±clip_value.
         clip_norm: scales all gradients together so that their norm is at most clip_norm.
     """
 
     learning_rate: float | Schedule | Mapping[str, float] = 0.01
-    weight_decay: float = field(default=0.0, kw_only=True)
+    weight_decay: float | Mapping[str, float] = field(default=0.0, kw_only=True)
     clip_value: float | None = field(default=None, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
 
@@ -48,8 +49,9 @@ class Optimizer:
             value = getattr(self, f.name)
             if f.name in DECAYS and not 0 <= value < 1:
                 raise ConfigurationError(f"{f.name} lies in [0, 1)", given=value)
-            if f.name in NOT_NEGATIVE and not 0 <= value < math.inf:
-                raise ConfigurationError(f"{f.name} is a number of at least 0", given=value)
+            for number in value.values() if isinstance(value, Mapping) else (value,):
+                if f.name in NOT_NEGATIVE and not 0 <= number < math.inf:
+                    raise ConfigurationError(f"{f.name} is a number of at least 0", given=value)
 
     def states(self) -> Mapping[str, float]:
         """What is remembered of each parameter, and the number it starts with."""
@@ -185,10 +187,13 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """As Adam, and w shrinks beside it: w ← w − α (m̂ / (√v̂ + ε) + λ w).  Source: Loshchilov and Hutter 2019."""
 
-    weight_decay: float = field(default=0.01, kw_only=True)
+    weight_decay: float | Mapping[str, float] = field(default=0.01, kw_only=True)
 
     def step(self, w: Node, g: Node, s: States, rate: Node, t: Node) -> tuple[Node, States]:
         direction, new = self._direction(w, g, s, t)
+        if not self.weight_decay:
+            return w - rate * direction, new
+        assert not isinstance(self.weight_decay, Mapping)  # update hands over each parameter's own
         return w - rate * (direction + _symbol(self.weight_decay, "λ") * w), new
 
 

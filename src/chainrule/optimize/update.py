@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.errors import ConfigurationError, near
 from chainrule.graph.node import Node, inside
@@ -45,8 +45,10 @@ def update(rule: Optimizer, gradients: Mapping[Node, Node], names: Mapping[Node,
     clipped = _clipped(rule, gradients)
     parameters: dict[Node, Node] = {}
     states: dict[Node, Node] = {counter: counted}
-    decays = bool(rule.weight_decay) and not isinstance(rule, AdamW)
+    rules = _own_decays(rule, list(gradients), names)
     for w, g in clipped.items():
+        rule = rules[w]
+        decays = bool(rule.weight_decay) and not isinstance(rule, AdamW)
         if decays:
             g = g + constant(rule.weight_decay, name="λ") * w
         if decays + (rule.clip_value is not None) + (rule.clip_norm is not None) > 1:
@@ -69,15 +71,7 @@ def update(rule: Optimizer, gradients: Mapping[Node, Node], names: Mapping[Node,
 def _rates(rule: Optimizer, parameters: Sequence[Node], names: Mapping[Node, str], t: Node) -> dict[Node, Node]:
     given = rule.learning_rate
     if isinstance(given, Mapping):
-        known = set(names.values()) | {"default"}
-        for name in given:
-            if name not in known:
-                raise ConfigurationError(
-                    "a learning rate is given for a parameter that is not there",
-                    given=name,
-                    expected=", ".join(sorted(known)),
-                    hint=near(name, known),
-                )
+        _check_names(given, names, "a learning rate")
         missing = [names[p] for p in parameters if names[p] not in given and "default" not in given]
         if missing:
             raise ConfigurationError(
@@ -92,6 +86,28 @@ def _rates(rule: Optimizer, parameters: Sequence[Node], names: Mapping[Node, str
     if shared.inputs:
         shared = shared.named("α_t")
     return dict.fromkeys(parameters, shared)
+
+
+def _own_decays(rule: Optimizer, parameters: Sequence[Node], names: Mapping[Node, str]) -> dict[Node, Optimizer]:
+    """For each parameter the rule with the weight decay that is its own."""
+    given = rule.weight_decay
+    if not isinstance(given, Mapping):
+        return dict.fromkeys(parameters, rule)
+    _check_names(given, names, "a weight decay")
+    usual = given.get("default", 0.0)
+    return {p: replace(rule, weight_decay=given.get(names[p], usual)) for p in parameters}
+
+
+def _check_names(given: Mapping[str, float], names: Mapping[Node, str], what: str) -> None:
+    known = set(names.values()) | {"default"}
+    for name in given:
+        if name not in known:
+            raise ConfigurationError(
+                f"{what} is given for a parameter that is not there",
+                given=name,
+                expected=", ".join(sorted(known)),
+                hint=near(name, known),
+            )
 
 
 def _clipped(rule: Optimizer, gradients: Mapping[Node, Node]) -> dict[Node, Node]:

@@ -262,14 +262,17 @@ def _update(step: StepGraph, names: Names, columns: bool) -> list[Section]:
     lines += [line(n, names, symbol=state, arrow=True, columns=columns) for state, n in states.items()]
     lines += [line(n, after, columns=columns) for n in between if n not in early]
     lines.append(line(new, after, symbol=first, arrow=True, columns=columns))
-    usual = _rates(step, first, names)
+    usual = _own_settings(step, first, names)
     settings = [(names[c], float(c.attrs["value"])) for c in step.constants if c in names]
 
     def note(latex: bool) -> str:
         def other(p: Node) -> str:
-            own = [s.written(latex) for s in _rates(step, p, names)]
-            with_, and_ = (r"\text{ with }", r"\text{ and }") if latex else (" with ", " and ")
-            return names[p].written(latex) + (with_ + and_.join(own) if _rates(step, p, names) != usual else "")
+            own = _own_settings(step, p, names)
+            with_, without, and_ = [rf"\text{{{w}}}" if latex else w for w in (" with ", " without ", " and ")]
+            more = and_.join(s.written(latex) for s in own if s not in usual)
+            kinds = {s.base[0] for s in own}
+            less = and_.join(s.written(latex) for s in usual if s.base[0] not in kinds)
+            return names[p].written(latex) + (with_ + more if more else "") + (without + less if less else "")
 
         likewise = r"\text{likewise } " if latex else "likewise "
         comma, semicolon = (r",\; ", r";\quad ") if latex else (", ", "; ")
@@ -281,10 +284,10 @@ def _update(step: StepGraph, names: Names, columns: bool) -> list[Section]:
     return [Section(title, lines, note(latex=False), note(latex=True))]
 
 
-def _rates(step: StepGraph, parameter: Node, names: Names) -> list[Symbol]:
-    """The learning rates by which a parameter moves: α, or one of its own."""
+def _own_settings(step: StepGraph, parameter: Node, names: Names) -> list[Symbol]:
+    """Learning rate and weight decay by which a parameter moves: α and λ, or some of its own."""
     needed = set(ancestors(step.update.parameters[parameter]))
-    return [names[c] for c in step.constants if c in needed and str(c.name).startswith("α")]
+    return [names[c] for c in step.constants if c in needed and str(c.name).startswith(("α", "λ"))]
 
 
 def _belongs(state: Node, parameter: Node) -> bool:

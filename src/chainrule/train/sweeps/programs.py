@@ -361,7 +361,9 @@ def key_of(examples: Examples, training: Training) -> Any:
     settings = training.recipe.settings
     rule = settings.get("optimizer")
     by_itself = ("sample_weight", "class_weight", "watch", "devices")
-    if not isinstance(rule, Optimizer) or isinstance(rule.learning_rate, Mapping) or not examples.in_memory:
+    if not isinstance(rule, Optimizer) or not examples.in_memory:
+        return None
+    if isinstance(rule.learning_rate, Mapping) or isinstance(rule.weight_decay, Mapping):
         return None
     if any(settings.get(name) is not None for name in by_itself):
         return None
