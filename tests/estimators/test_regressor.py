@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_linnerud
 from sklearn.linear_model import LinearRegression, PoissonRegressor, QuantileRegressor
+from sklearn.metrics import r2_score
 
 import chainrule as cr
 from chainrule.errors import ShapeError
@@ -65,6 +66,27 @@ def test_counts():
     assert not hasattr(ours, "target_scaler_")
     deep = NeuralRegressor(loss="poisson", random_state=0).fit(x, y)
     assert deep.predict(x).min() > 0
+
+
+@pytest.mark.parametrize("loss", ["poisson", functools.partial(cr.poisson, from_logits=True)], ids=["itself", "log"])
+def test_counts_far_from_one_start_at_their_mean(loss):
+    """About 150: as good as a Poisson regression with defaults, and the mean of all where nothing is learned."""
+    both = np.stack([Y, 1000 + 10 * Y], axis=1)
+    weights = np.random.default_rng(0).uniform(size=len(Y))
+    still = {"optimizer": cr.GradientDescent(1e-12), "epochs": 1, "random_state": 0}
+    means = NeuralRegressor(loss=loss, **still).fit(0 * X, both, weights).predict(0 * X)
+    assert means == pytest.approx(np.tile(np.average(both, axis=0, weights=weights), (len(Y), 1)), rel=1e-5)
+    parts = NeuralRegressor(loss=loss, **still).partial_fit(0 * X, both).predict(0 * X)
+    assert parts[0] == pytest.approx(both.mean(axis=0), rel=1e-5)
+    theirs = PoissonRegressor(alpha=0).fit((X - X.mean(0)) / X.std(0), Y)
+    ours = NeuralRegressor(loss=loss, random_state=0).fit(X, Y)
+    assert ours.score(X, Y) > r2_score(Y, theirs.predict((X - X.mean(0)) / X.std(0)))
+
+
+def test_targets_that_are_not_standardised_start_at_their_mean():
+    model = NeuralRegressor(standardize=False, optimizer=cr.GradientDescent(1e-12), epochs=1).fit(0 * X, Y)
+    assert model.predict(0 * X) == pytest.approx(np.full(len(Y), Y.mean()))
+    assert np.isfinite(NeuralRegressor(loss="poisson", epochs=2).fit(X, 0 * Y).predict(X)).all()
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", "log_cosh", lambda y_hat, y: (y_hat - y) ** 2 / 5000])

@@ -1,12 +1,14 @@
 """What both estimators do while they train: validation, early stopping, scores, going on, devices, precision."""
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.metrics import f1_score, roc_auc_score
 
@@ -122,6 +124,38 @@ def test_warm_start_goes_on_from_the_parameters():
     assert again.history_["loss"][0] > 2 * before
     with pytest.raises(ValueError, match="previously unseen"):
         warm.fit(X, Y + 1)
+
+
+def other(y_hat, y):
+    return (y_hat - y) ** 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"layers": (9,)}, r"layers=\(9,\)"),
+        ({"layers": 8}, "layers=8"),
+        ({"activation": "tanh"}, "activation='tanh'"),
+        ({"dropout": 0.1}, "dropout=0.1"),
+        ({"loss": other, "layers": ()}, r"layers=\(\), loss=<function other"),
+        ({"network": cr.Sequential(cr.Dense(1, "sigmoid"))}, "network=Sequential"),
+    ],
+)
+def test_training_does_not_go_on_with_half_of_another_network(changed, told, tmp_path):
+    model = NeuralClassifier(epochs=2, warm_start=True, **QUICK).fit(X, Y)
+    before = model.predict_proba(X)
+    for one in (model, pickle.loads(pickle.dumps(model)), NeuralClassifier.load(model.save(tmp_path / "model"))):
+        one.set_params(**changed)
+        with pytest.raises(
+            ConfigurationError, match=f"(?s)given: +{told}.*expected: +.*fitted network.*warm_start=Fal"
+        ):
+            one.fit(X, Y)
+        with pytest.raises(ConfigurationError, match=f"(?s)given: +{told}.*expected: +.*fitted network.*clone"):
+            one.partial_fit(X, Y)
+        assert (one.predict_proba(X) == before).all()
+        one.set_params(**{k: NeuralClassifier(**QUICK).get_params()[k] for k in changed}, learning_rate=0.02).fit(X, Y)
+    clone(model.set_params(**changed)).fit(X, Y)
+    model.set_params(warm_start=False).fit(X, Y)
 
 
 def test_partial_fit_learns_batch_by_batch_what_fit_learns_at_once():

@@ -19,6 +19,7 @@ from chainrule.errors import ConfigurationError, DataError
 from chainrule.estimators.features import learn_scale, standardised
 from chainrule.estimators.network import biases, hidden_and, own
 from chainrule.estimators.scores import Scores, scorers
+from chainrule.graph.node import Node
 from chainrule.nn import Dense, Loss, Model
 from chainrule.nn import loss as loss_by_name
 from chainrule.nn.layer import positive
@@ -32,6 +33,8 @@ FEWEST_IN_A_BATCH, MOST_IN_A_BATCH = 16, 200
 SHARE_IN_A_BATCH = 0.4
 """Of a small table so many rows are in a batch, about: all of them in one would make too few steps."""
 ALL_ROWS = 1 << 40
+MAKINGS = ("layers", "activation", "dropout", "network", "loss")
+"""The settings that make the network and its loss, which stay where training goes on."""
 HELD_OUT = 0.1
 """The share of the examples that is held out where early stopping needs some and nothing else is said."""
 
@@ -46,6 +49,15 @@ def automatic_batch(rows: int) -> int:
         return rows
     below = 1 << int(SHARE_IN_A_BATCH * rows).bit_length() - 1
     return min(max(below, FEWEST_IN_A_BATCH), MOST_IN_A_BATCH)
+
+
+def _as_it_is(value: Any) -> Any:
+    """A setting that does not change with a list of the user's."""
+    return tuple(value) if isinstance(value, (list, np.ndarray)) else value
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a is b or (type(a) is type(b) and bool(a == b))
 
 
 class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
@@ -130,6 +142,10 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         """Labels as the loss takes them."""
         raise NotImplementedError
 
+    def _first_bias(self, y: Array, weights: Array | None, loss: Loss) -> Array | None:
+        """Where the bias of the estimator's own output layer starts; at 0 by default."""
+        return None
+
     def _default_metrics(self, loss: Loss) -> Sequence[Any]:
         return ()
 
@@ -143,6 +159,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any] | None) -> Self:
         again = bool(self.warm_start) and hasattr(self, "run_")
+        if again:
+            self._check_made_alike()
         seed = self._seed()
         self._trainer = None
         X, y, weights = self._checked(X, y, sample_weight, reset=not again)
@@ -154,6 +172,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
             (X, y, weights), held = self._parted(X, y, weights, share, seed)
         loss, model = self._network(X.shape[1:], self.run_.model if again else None)
         if not again:
+            self._made_with = self._makings()
             self._learn_scales(X, y, weights, loss, model)
         batch = self._batch_size(X.shape[0])
         whole = batch >= X.shape[0]
@@ -167,6 +186,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
                 *self._fed(X, y, loss, model, dtype),
                 **self._settings(loss, model, weights, seed, dtype, count),
                 batch_size=min(batch, X.shape[0]),
+                start=None if again else self._start(y, weights, loss, model),
                 shuffle=bool(self.shuffle) and not whole,  # all rows at once have no order
                 validation_data=self._fed(*held, loss, model, dtype) if held else None,
                 early_stopping=None if scores and scores.stopping else stopping,
@@ -179,6 +199,10 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         more = hasattr(self, "run_")
+        if more:
+            self._check_made_alike()
+        else:
+            self._made_with = self._makings()
         X, y, weights = self._checked(X, y, sample_weight, reset=not more)
         self._learn_targets(y, more, classes)
         loss, model = self._network(X.shape[1:], self.run_.model if more else None)
@@ -192,6 +216,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
                     self.run_ if more else model,
                     *fed,
                     **self._settings(loss, model, weights, self._seed(), dtype, count=math.inf),
+                    start=None if more else self._start(y, weights, loss, model),
                     batch_size=self._batch_size(ALL_ROWS),
                     shuffle=self.shuffle,
                 )
@@ -202,6 +227,23 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         if self.history_.diverged:
             warnings.warn(self.history_.stopped, TrainingWarning, stacklevel=3)
         return self
+
+    def _makings(self) -> dict[str, Any]:
+        """The settings that make the network and its loss, as they are now."""
+        return {name: _as_it_is(getattr(self, name)) for name in MAKINGS}
+
+    def _check_made_alike(self) -> None:
+        """Refuse to go on where a setting of another network or loss was made since: one cannot become the other."""
+        now = self._makings()
+        changed = [name for name in MAKINGS if not _same(now[name], self._made_with[name])]
+        if changed:
+            given, made = (", ".join(f"{n}={settings[n]!r}" for n in changed) for settings in (now, self._made_with))
+            raise ConfigurationError(
+                "training cannot go on with another network or loss than it was begun with",
+                given=given,
+                expected=f"{made}, with which the fitted network was made",
+                hint="warm_start=False begins anew with fit; so does a new estimator: sklearn.base.clone(model)",
+            )
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -328,13 +370,12 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         drawn away from the rate of a rare class.
         """
         chosen = optimizer_by_name(self.optimizer, self.learning_rate)
-        decay = chosen.weight_decay if self.weight_decay is None else self.weight_decay
-        if self.weight_decay is None:
-            if isinstance(self.optimizer, Optimizer):
-                return chosen
-            decay = decay or 1 / count
-        by_parameter = {"default": decay} | dict.fromkeys(biases(model), 0.0)
-        return dataclasses.replace(chosen, weight_decay=by_parameter if decay else 0.0)
+        if self.weight_decay is None and isinstance(self.optimizer, Optimizer):
+            return chosen
+        decay = (chosen.weight_decay or 1 / count) if self.weight_decay is None else self.weight_decay
+        if decay and not isinstance(decay, Mapping):
+            decay = {"default": decay} | dict.fromkeys(biases(model), 0.0)
+        return dataclasses.replace(chosen, weight_decay=decay)
 
     def _network(self, shape: Sequence[int], model: Model | None) -> tuple[Loss, Model]:
         """The loss and the network."""
@@ -344,6 +385,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         if model is None:
             model = hidden_and(self._head(loss), self.layers, self.activation, self.dropout, shape)
         return loss, model
+
+    def _start(self, y: Array, weights: Array | None, loss: Loss, model: Model) -> dict[Node, Array] | None:
+        """Numbers that the estimator's own network begins with; its last parameter is the bias of the output."""
+        bias = self._first_bias(y, weights, loss) if self.network is None else None
+        return None if bias is None else {model.parameters[-1]: bias}
 
     def _chosen_loss(self) -> Loss:
         return loss_by_name(self.loss)

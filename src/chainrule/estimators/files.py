@@ -94,6 +94,7 @@ def load(kind: type[E], folder: str | Path) -> E:
     known = inspect.signature(kind).parameters
     estimator: Any = kind(**{k: v for k, v in settings.items() if k in known})
     estimator._keep(run)
+    estimator._made_with = estimator._makings()
     for name, value in content["learned"].items():
         setattr(estimator, name, _read(value))
     for name, value in content["scales"].items():
