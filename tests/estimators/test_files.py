@@ -89,6 +89,20 @@ def test_what_was_read_can_go_on_learning(tmp_path):
     assert unpickled.history_["loss"][0] < model.history_["loss"][-1] * 1.05
 
 
+@pytest.mark.parametrize("again", [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy], ids=["pickled", "copied"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_partial_fit_goes_on_as_if_it_had_not_been_put_away(again, dtype):
+    """Bit for bit: the optimizer's memory, the step's number and the order of the rows go on."""
+    parts = [slice(k, None, 3) for k in range(3)]
+    stays, goes = (NeuralClassifier(dtype=dtype, dropout=0.1, batch_size=20, **QUICK) for _ in range(2))
+    for part in parts * 2:
+        stays.partial_fit(X[part], Y[part])
+        goes = again(again(goes.partial_fit(X[part], Y[part])))
+    assert (stays.predict_proba(X) == goes.predict_proba(X)).all()
+    assert (stays.history_.table == goes.history_.table).all()
+    assert goes.n_iter_ == 6
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -26,6 +27,9 @@ from chainrule.nn.layer import positive
 from chainrule.optimize import Optimizer
 from chainrule.optimize import optimizer as optimizer_by_name
 from chainrule.train import EarlyStopping, History, Run, Trainer, TrainingWarning, fit
+
+if TYPE_CHECKING:  # with jax, which is loaded when it is first needed
+    from chainrule.engine.xla.plan import Standing
 
 Array = np.ndarray[Any, Any]
 FEWEST_IN_A_BATCH, MOST_IN_A_BATCH = 16, 200
@@ -65,6 +69,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
 
     run_: Run
     _trainer: Trainer | None = None
+    _standing: Standing | None = None
 
     def __init__(
         self,
@@ -162,7 +167,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         if again:
             self._check_made_alike()
         seed = self._seed()
-        self._trainer = None
+        self._trainer = self._standing = None
         X, y, weights = self._checked(X, y, sample_weight, reset=not again)
         stopping, named = self._stopping()
         held = None if validation is None else self._checked_labelled(*validation, reset=False)
@@ -211,7 +216,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         fed = self._fed(X, y, loss, model, dtype)
         weights = np.ones(len(y)) if weights is None else weights
         with self._on_device():
-            if self._trainer is None:
+            if self._trainer is not None:
+                self._trainer.feed(*fed, weights)
+            elif self._standing is not None:
+                self._trainer = self._taken_up(*fed, weights)
+            else:
                 self._trainer = Trainer(
                     self.run_ if more else model,
                     *fed,
@@ -220,13 +229,30 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
                     batch_size=self._batch_size(ALL_ROWS),
                     shuffle=self.shuffle,
                 )
-            else:
-                self._trainer.feed(*fed, weights)
             self._trainer.advance(1)
             self._keep(self._trainer.run())
         if self.history_.diverged:
             warnings.warn(self.history_.stopped, TrainingWarning, stacklevel=3)
         return self
+
+    def _taken_up(self, X: Any, y: Array, weights: Array) -> Trainer:
+        """The training that was under way when the estimator was pickled or copied, its optimizer's memory too."""
+        trainer = Trainer(
+            self.run_,
+            X,
+            y,
+            as_before=True,
+            start=self.run_,
+            sample_weight=weights,
+            batch_size=self._batch_size(ALL_ROWS),
+            shuffle=self.shuffle,
+            seed=self.run_.settings["seed"],
+            dtype=self.run_.settings["dtype"],
+            devices="auto" if self.device is None else 1,
+        )
+        trainer.epochs.stand_at(self._standing)
+        trainer.history, self._standing = copy.copy(self.history_), None
+        return trainer
 
     def _makings(self) -> dict[str, Any]:
         """The settings that make the network and its loss, as they are now."""
@@ -444,5 +470,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> Mapping[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_trainer", None)  # programs and data of a training under way
+        trainer = state.pop("_trainer", None)  # with programs and data
+        if trainer is not None:
+            state["_standing"] = trainer.epochs.standing()
         return state
