@@ -19,7 +19,7 @@ TRAIN = """
 import json, os, sys
 import numpy as np
 import chainrule as cr
-from chainrule.errors import RunError
+from chainrule.errors import ConfigurationError, RunError
 
 mode, folder, *who = sys.argv[1:]
 if mode == "slurm":
@@ -35,14 +35,21 @@ def die(run):
     if mode == "die" and who[2] == "1" and run.history.epochs == 3:
         os._exit(9)
 
+first = who[2:] != ["1"]
+if mode == "other data" and not first:
+    X = X[:, ::-1] + 0
+if mode == "other network" and not first:
+    network = cr.Sequential(cr.Dense(9, "tanh"), cr.Dropout(0.3), cr.Dense(3, "softmax"))
+others = {"other seed": {"seed": 1}, "other rate": {"learning_rate": 0.1}}
+other = {} if first else others.get(mode, {})
 try:
     kept = {"checkpoints": cr.Checkpoints(folder, every_steps=1)} if mode == "die" else {}
     if mode == "resume":
         run = cr.resume(folder, X, Y, epochs=6)
     else:
         run = cr.fit(network, X, Y, epochs=6 if mode in ("die", "whole") else 3, batch_size=16, dtype="float64",
-                     validation_split=0.25, callbacks=[die], **kept)
-except RunError as error:
+                     validation_split=0.25, callbacks=[die], **kept, **other)
+except (RunError, ConfigurationError) as error:
     sys.exit(f"ended: {error}")
 run.save(folder)
 print(json.dumps({"loss": run.history["validation_loss"].tolist()}))
@@ -196,3 +203,24 @@ def test_from_the_command_line(tmp_path):
     assert "run1" not in second[1]
     assert (tmp_path / "run0" / "model.json").exists()
     assert not (tmp_path / "run1").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [
+        ("other data", "the examples"),
+        ("other network", "the network"),
+        ("other seed", "the seed"),
+        ("other rate", "the optimizer"),
+    ],
+)
+def test_processes_that_were_given_different_things_are_told_before_anything_is_trained(mode, says, tmp_path):
+    address = f"127.0.0.1:{free_port()}"
+    running = [start(mode, tmp_path, address, 2, i) for i in range(2)]
+    for process in running:
+        _, errors = process.communicate(timeout=SECONDS)
+        assert process.returncode == 1
+        assert "processes that train together are given the same" in errors
+        assert says in errors
+        assert "in process 1" in errors
+    assert not list(tmp_path.iterdir())

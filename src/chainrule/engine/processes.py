@@ -54,8 +54,8 @@ def distributed(coordinator: str | None = None, processes: int | None = None, pr
     if process is not None and not 0 <= process < (processes or process + 1):
         raise ConfigurationError(
             "processes are numbered from 0",
-            given=f"process {process} of {processes}",
-            expected=f"0 to {processes - 1}",  # type: ignore[operator]
+            given=f"process {process}" + ("" if processes is None else f" of {processes}"),
+            expected="0 for the first" if processes is None else f"0 to {processes - 1}",
         )
     TOGETHER.count, TOGETHER.index = join(coordinator, processes, process)
 

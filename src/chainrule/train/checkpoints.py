@@ -265,7 +265,7 @@ def describe(trainer: Trainer, epochs: int, wanted: Checkpoints) -> dict[str, An
     described = {
         "format": FORMAT,
         "made by": "chainrule",
-        **_renumbered(describe_steps(trainer.steps)),
+        **renumbered(describe_steps(trainer.steps)),
         "columns": trainer.history.columns,
         "labels": {"kind": trainer.labels.kind, "classes": trainer.labels.classes},
         "settings": {k: v for k, v in trainer.settings.items() if k != "training"},
@@ -280,14 +280,15 @@ def describe(trainer: Trainer, epochs: int, wanted: Checkpoints) -> dict[str, An
         "checkpoints": {k: getattr(wanted, k) for k in ("every_epochs", "every_steps", "every_minutes", "keep")},
         "notes": dict(wanted.notes),
     }
-    return json.loads(json.dumps(described, default=_plain))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(described, default=plain))  # type: ignore[no-any-return]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A NumPy number as Python's, anything else by its name, for JSON."""
     return value.item() if isinstance(value, np.generic) else str(value)
 
 
-def _renumbered(described: dict[str, Any]) -> dict[str, Any]:
+def renumbered(described: dict[str, Any]) -> dict[str, Any]:
     """Draws numbered in the order in which they were made, from 0: the same network made later is the same."""
     draws = [n["settings"] for n in described["graph"]["nodes"] if n["op"] == "draw"]
     for number, settings in enumerate(sorted(draws, key=lambda s: int(s["stream"]))):
@@ -357,7 +358,9 @@ def check_same(stored: Mapping[str, Any], now: Mapping[str, Any], folder: Path) 
                 )
 
 
-def check_data(stored: Mapping[str, str], now: Mapping[str, str], folder: Path, only: Sequence[str] = ()) -> None:
+def check_data(
+    stored: Mapping[str, str], now: Mapping[str, str], folder: Path | None = None, only: Sequence[str] = ()
+) -> None:
     """Refuse other examples than those that the training was begun with."""
     for name in only or {**stored, **now}:
         before, found = stored.get(name), now.get(name)

@@ -29,6 +29,7 @@ from chainrule.graph.serialize import from_data, to_data
 from chainrule.nn import LOSSES, Loss, Model, mask_of
 from chainrule.nn.masking import with_mask
 from chainrule.nn.metrics import METRICS, Metric
+from chainrule.notation import unique_names
 from chainrule.optimize import OPTIMIZERS, Optimizer, Schedule, schedules
 from chainrule.train.checkpoint_files import CHECKPOINTS, belongs_to, recover
 from chainrule.train.first_bad import BadNumber
@@ -183,7 +184,7 @@ def describe_steps(steps: Sequence[StepGraph]) -> dict[str, Any]:
     mask = mask_of(step.model.outputs[0])
     masks = [mask] if mask is not None else []
     return {
-        "objectives": [_objective(s, step) for s in steps],
+        "objectives": [_objective(s, steps) for s in steps],
         "metrics": [name for name in step.metrics if name in METRICS],
         "weighted": 0 if step.weights is None else step.weights.ndim,
         "masked": mask is not None,
@@ -193,11 +194,12 @@ def describe_steps(steps: Sequence[StepGraph]) -> dict[str, Any]:
     }
 
 
-def _objective(step: StepGraph, first: StepGraph) -> dict[str, Any]:
-    """A step by its loss, the names of the parameters that it changes, and its optimizer."""
+def _objective(step: StepGraph, steps: Sequence[StepGraph]) -> dict[str, Any]:
+    """A step by its loss, the parameters that it changes, as :func:`read_steps` calls them, and its optimizer."""
+    names = unique_names(Graph([*steps[0].model.outputs, *(s.losses for s in steps)]).nodes)
     return {
         **{k: getattr(step.loss, k) for k in ("name", "labels", "output", "logits")},
-        "learned": [first.names[p].text for p in step.learned],
+        "learned": [names[p].text for p in step.learned],
         "optimizer": _describe(step.optimizer),
     }
 

@@ -67,11 +67,17 @@ class Replay:
         self.steps: int = trainer.epochs.steps
         self.made = run.history.epochs * self.steps
         self._beginning: Standing = trainer.epochs.standing()
+        self._lost: RunError | None = None
         self._looks: dict[Any, Any] = {}
         self._place = None
         folder = None if run.origin is None else run.origin.folder
         if folder is not None and belongs_to(folder, run.settings):
             self._place = place_for(folder)
+        if self._place is not None and run.origin is not None and run.origin.X is None:
+            try:
+                read_checkpoint(self._place, 0, run.settings["training"])
+            except RunError as error:
+                self._lost = error
 
     @property
     def first_bad(self) -> int:
@@ -125,6 +131,14 @@ class Replay:
                     kept = read_checkpoint(self._place, known, self.run.settings["training"])
                     if kept.state["diverged"] is None:
                         return known, standing_of(self.trainer, kept)
+        if self._lost is not None:
+            whole = [n for n in steps_in(self._place) if n] if self._place is not None else []
+            raise RunError(
+                "the checkpoint before the first step is lost, and this step cannot be gone through again without it",
+                given=f"step {step:,}; {self._lost.what}",
+                expected=f"a step from {whole[0]:,} on" if whole else None,
+                where=self._place,
+            )
         return 0, self._beginning
 
     def rows(self, step: int) -> Array:
@@ -331,6 +345,9 @@ def _trainer_of(run: Run, X: Any, Y: Any, sample_weight: Any) -> Trainer:
         trainer = Trainer(run, X, Y, as_before=True, **origin.settings)
         if origin.folder is not None:
             _check(trainer, origin.folder, run)
+        elif X is not origin.X or Y is not origin.Y:
+            before = Trainer(run, origin.X, origin.Y, as_before=True, **origin.settings)
+            check_data(fingerprints(before), fingerprints(trainer))
         return trainer
     place = place_for(origin.folder)
     described, training = read_training(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from chainrule.train.checkpoint_files import TRAINING, newest, place_for, read_c
 from chainrule.train.checkpoints import Checkpoints
 from chainrule.train.files import read_steps
 from chainrule.train.fit import drive
-from chainrule.train.history import History
+from chainrule.train.history import History, TrainingWarning
 from chainrule.train.labels import Labels
 from chainrule.train.run import Run
-from chainrule.train.trainer import EarlyStopping, Trainer
+from chainrule.train.trainer import EarlyStopping, Trainer, at_least_one
 from chainrule.train.watch import Watch
 from chainrule.train.watch import watch as read_watch
 
@@ -51,9 +52,16 @@ def resume(
 
     Errors: :class:`RunError` where there is no training or no whole checkpoint; :class:`DataError` for other data.
     """
+    wanted = None if epochs is None else at_least_one(epochs, "epochs")
     place = place_for(folder)
     described, training = read_training(place)
     kept, _ = newest(place, training)
+    if wanted is not None and wanted < kept.state["epochs_done"]:
+        raise ConfigurationError(
+            "more epochs are done already",
+            given=f"epochs={wanted}, of which {kept.state['epochs_done']:,} are done",
+            expected=f"at least {kept.state['epochs_done']:,}, those that are done among them",
+        )
     begun = first_run(place, described, training, metrics)
     setup, settings = described["setup"], described["settings"]
     stopping = setup["early_stopping"]
@@ -77,7 +85,13 @@ def resume(
         devices=settings["devices"] if devices is None else devices,
     )
     again = Checkpoints(folder, **described["checkpoints"], resume=True, notes=described["notes"])
-    return drive(trainer, epochs or kept.state["epochs"], callbacks, progress, again)
+    if wanted is not None and kept.state["finished"] and kept.state["stopped"]:
+        warnings.warn(
+            f"nothing was left to train: {kept.state['stopped']}. cr.fit(run, X, Y) trains a run further",
+            TrainingWarning,
+            stacklevel=2,
+        )
+    return drive(trainer, wanted or kept.state["epochs"], callbacks, progress, again)
 
 
 def first_run(place: Path, described: Any, training: str, metrics: Sequence[Any] = ()) -> Run:

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.data.lazy import batches, chosen, is_lazy
 from chainrule.engine.program import check_mapping, float_dtype
 from chainrule.engine.sharing import Load, load, shares
-from chainrule.errors import ConfigurationError, ShapeError, near
+from chainrule.errors import ConfigurationError, DataError, ShapeError, near
 from chainrule.graph.building import building
 from chainrule.graph.dim import bind, definite, show
 from chainrule.graph.graph import Graph
@@ -112,10 +112,15 @@ class Trainer:
         with building():
             if as_before:
                 self.steps, self.labels = network.steps, network.labels
+                if Y is None and self.labels.kind != "none":
+                    raise DataError("the labels are missing", given="Y=None", expected="a label for every example")
                 codes = None if self.labels.kind == "none" else _codes(self.labels, Y, model, arrays)
                 found = np.zeros(len(arrays[0])) if codes is None else codes
                 there = counted_steps(model, arrays) if codes is not None else None
                 weights = example_weights(self.labels, found, sample_weight, class_weight, there)
+                if (weights is None) != (self.steps[0].weights is None):
+                    before, hint = ("with", "sample_weight=…") if weights is None else ("without", "leave them out")
+                    raise ConfigurationError(f"the training was begun {before} weights of the examples", hint=hint)
             elif own:
                 rows = len(arrays[0])
                 self.steps, codes, weights = self._own_steps(
@@ -322,7 +327,7 @@ class Trainer:
         dtype: Any,
         devices: Any,
     ) -> Any:
-        from chainrule.engine.xla import Devices, Epochs
+        from chainrule.engine.xla import Devices, Epochs, processes
         from chainrule.engine.xla.plan import Plan
 
         step, stopping = self.step, self.early_stopping
@@ -361,6 +366,10 @@ class Trainer:
         self.load = self._load_of(plan, training)
         count = self._shared_by(devices, plan)
         self.settings["devices"] = count
+        if processes() > 1:
+            from chainrule.train.together import check_all_the_same
+
+            check_all_the_same(self, training, validation)
         with building():
             return Epochs(plan, self._initial, training, validation, dtype, stream, Devices.of(count))
 
