@@ -109,6 +109,13 @@ def test_a_category_that_training_has_not_seen_is_told_and_counts_as_none_of_the
 # formulas
 
 
+def test_a_folder_is_no_table(chainrule, iris_run, tmp_path):
+    done = chainrule("predict", iris_run, tmp_path)
+    assert done.code != 0
+    assert "Traceback" not in done.err
+    assert str(tmp_path.name) in done.err
+
+
 def test_formulas_are_those_of_the_run(chainrule, diabetes_run):
     run = cr.load(diabetes_run)
     answer = chainrule("formulas", diabetes_run)

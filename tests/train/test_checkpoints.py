@@ -93,6 +93,45 @@ def test_a_training_that_ended_goes_on_for_more_epochs(tmp_path):
     assert cr.resume(tmp_path / "RUN", X, Y).history.epochs == 9  # the number of epochs is remembered
 
 
+@pytest.mark.parametrize("epochs", [0, -3, 2.5, "x", True])
+def test_epochs_that_cannot_be_leave_the_folder_as_it_is(tmp_path, epochs):
+    whole = train(checkpoints=tmp_path / "RUN", epochs=4)
+    with pytest.raises(ConfigurationError, match="epochs"):
+        cr.resume(tmp_path / "RUN", X, Y, epochs=epochs)
+    same(whole, cr.resume(tmp_path / "RUN", X, Y))
+
+
+def test_fewer_epochs_than_are_done_are_refused(tmp_path):
+    stopped_at(tmp_path / "RUN", 24, often={"every_epochs": 1})
+    with pytest.raises(ConfigurationError, match=r"(?s)more epochs are done.*epochs=2.*at least 4"):
+        cr.resume(tmp_path / "RUN", X, Y, epochs=2)
+    same(train(), cr.resume(tmp_path / "RUN", X, Y))  # and the goal is not forgotten
+
+
+def test_where_it_stopped_early_nothing_is_left_to_train_and_that_is_said(tmp_path):
+    usual = {"validation_split": 0.2, "early_stopping": STOPPING, "epochs": 40}
+    whole = train(checkpoints=tmp_path / "RUN", **usual)
+    assert whole.history.stopped
+    with pytest.warns(cr.TrainingWarning, match="nothing was left to train: stopped after"):
+        same(whole, cr.resume(tmp_path / "RUN", X, Y, epochs=500))
+
+
+def test_labels_and_weights_that_are_missing_or_too_many_are_told(tmp_path):
+    train(checkpoints=tmp_path / "RUN")
+    with pytest.raises(DataError, match="labels are missing"):
+        cr.resume(tmp_path / "RUN", X, epochs=12)
+    with pytest.raises(ConfigurationError, match="without weights"):
+        cr.resume(tmp_path / "RUN", X, Y, epochs=12, sample_weight=np.ones(43))
+    train(checkpoints=tmp_path / "WEIGHTED", sample_weight=np.ones(43))
+    with pytest.raises(ConfigurationError, match=r"(?s)with weights.*sample_weight"):
+        cr.resume(tmp_path / "WEIGHTED", X, Y, epochs=12)
+
+
+def test_the_same_numbers_in_another_precision_are_the_same_data(tmp_path):
+    folder = stopped_at(tmp_path / "RUN", 24, often={"every_epochs": 1})
+    same(train(), cr.resume(folder, X.astype(float), Y))
+
+
 def test_saving_the_run_keeps_its_checkpoints_and_those_of_another_go(tmp_path):
     run = train(checkpoints=tmp_path / "RUN")
     run.save(tmp_path / "RUN")
@@ -377,4 +416,5 @@ def test_there_is_nothing_to_go_on_with(tmp_path):
 
 def test_a_fingerprint_tells_arrays_apart():
     assert fingerprint(X) == fingerprint(X.copy())
-    assert len({fingerprint(a) for a in (X, X.T, X.reshape(6, 43), X.astype(float), changed(3, 3))}) == 5
+    assert len({fingerprint(a) for a in (X, X.T, X.reshape(6, 43), X.astype(int), changed(3, 3))}) == 5
+    assert fingerprint(X) == fingerprint(X.astype(float))

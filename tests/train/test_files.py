@@ -331,3 +331,24 @@ def test_what_is_not_a_folder(tmp_path):
     for path in (tmp_path / "none", SRC / "chainrule" / "__init__.py"):
         with pytest.raises(RunError, match=r"(?s)no such run.*a folder with model\.json"):
             cr.load(path)
+
+
+def test_names_that_training_and_reading_count_differently_are_no_obstacle(tmp_path):
+    """A layer without a name in one of two objectives, dropout in the other: what is learned is found again."""
+    x, z = cr.input("x", ("m", 3)), cr.draw("normal", ("m", 2), name="z")
+    G = cr.Sequential(cr.Dense(8, name="G1"), cr.BatchNormalization(), cr.Dense(3, name="G3"))
+    D = cr.Sequential(cr.Dense(8, "relu", name="D1"), cr.Dropout(0.3), cr.Dense(1, name="D3"))
+    real, fake = D(x), D(G(z))
+    objectives = [
+        cr.Objective(cr.mean(cr.softplus(-real) + cr.softplus(fake)), D, name="J_D"),
+        cr.Objective(cr.mean(cr.softplus(-fake)), G, name="J_G"),
+    ]
+    made = cr.fit(cr.Model(x, real), X, loss=objectives, epochs=3, checkpoints=tmp_path / "RUN")
+    made.save(tmp_path / "RUN")
+    loaded = cr.load(tmp_path / "RUN")
+    for name, value in made.parameters.items():
+        np.testing.assert_array_equal(loaded.parameters[name], value)
+    assert [[s.names[p].text for p in s.learned] for s in loaded.steps] == [
+        [s.names[p].text for p in s.learned] for s in made.steps
+    ]
+    assert cr.resume(tmp_path / "RUN", X, epochs=4).history.epochs == 4

@@ -7,6 +7,7 @@ import chainrule as cr
 from chainrule.data.lazy import Lazy
 from chainrule.engine.xla import epochs as engine
 from chainrule.errors import ConfigurationError, DataError, RunError
+from chainrule.train import checkpoint_files as files
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(43, 6)).astype(np.float32)
@@ -183,6 +184,30 @@ def test_from_a_folder_it_is_the_same(tmp_path):
     trained("early stopping").save(tmp_path / "PLAIN")
     with pytest.raises(RunError, match="no training to go back to"):
         cr.load(tmp_path / "PLAIN").at(3, X, Y)
+
+
+def test_without_the_checkpoint_before_the_first_step_it_goes_back_as_far_as_there_are_others(tmp_path):
+    what, own = TRAININGS["early stopping"]()
+    kept = cr.Checkpoints(tmp_path / "RUN", every_steps=7, keep=2)
+    run = cr.fit(*what, epochs=4, seed=3, **own, checkpoints=kept)
+    run.save(tmp_path / "RUN")
+    place = files.place_for(tmp_path / "RUN")
+    steps = files.steps_in(place)
+    (first,) = place.glob("step-0000000000*")
+    first.write_bytes(first.read_bytes()[:-1])
+    loaded = cr.load(tmp_path / "RUN")
+    with pytest.raises(RunError, match=rf"(?s)before the first step is lost.*step 3.*a step from {steps[1]} on"):
+        loaded.at(3, X, Y)
+    np.testing.assert_array_equal(loaded.at(steps[1], X, Y).parameters["W1"], run.at(steps[1]).parameters["W1"])
+
+
+def test_a_run_knows_what_it_was_trained_on():
+    run = trained("float64")
+    cost = run.at(3).cost
+    with pytest.raises(DataError, match="x has changed|X has changed"):
+        run.at(3, X * 2, Y)
+    assert run.at(3).cost == cost
+    assert run.at(3, X.copy(), Y.copy()).cost == cost
 
 
 def test_the_step_of_the_first_bad_number():

@@ -169,7 +169,8 @@ def kind_of_folder(folder: Where) -> str:
 def read_source(encoder: Any, path: Where) -> Any:
     """What an encoder transforms, of a file or folder: a table, or the path of images, recordings or texts."""
     kind = getattr(encoder, "kind", "table")
-    return path if kind in ("images", "sounds") or Path(path).is_dir() else read_table(path, texts=_column(encoder))
+    files = kind in ("images", "sounds") or (kind != "table" and Path(path).is_dir())
+    return path if files else read_table(path, texts=_column(encoder))
 
 
 def _column(encoder: Any) -> tuple[str, ...]:

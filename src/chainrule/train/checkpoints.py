@@ -305,12 +305,17 @@ def fingerprints(trainer: Trainer) -> dict[str, str]:
 
 
 def fingerprint(array: Any) -> str:
-    """Shape and checksum of an array; of one that is read when it is needed, from some of its rows alone."""
+    """Shape and checksum of an array; of one that is read when it is needed, from some of its rows alone.
+
+    Equal numbers of float32 and float64 have the same: they are the same training.
+    """
     if is_lazy(array):
         rows = np.unique(np.linspace(0, len(array) - 1, LOOKED_AT).astype(int))
         array, shape = np.asarray(array[rows]), array.shape
     else:
         array, shape = np.ascontiguousarray(array), np.shape(array)
+    if array.dtype.kind == "f":
+        array = array.astype(np.float64)
     found = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
     found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return f"{' × '.join(map(str, shape))}: {found.hexdigest()[:32]}"
