@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from chainrule.errors import ConfigurationError, DataError
+from chainrule.estimators.checks import check_settings
 from chainrule.estimators.features import learn_scale, standardised
 from chainrule.estimators.network import biases, hidden_and, own
 from chainrule.estimators.scores import Scores, scorers
@@ -163,6 +164,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any] | None) -> Self:
+        check_settings(vars(self))
         again = bool(self.warm_start) and hasattr(self, "run_")
         if again:
             self._check_made_alike()
@@ -203,6 +205,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        check_settings(vars(self))
         more = hasattr(self, "run_")
         if more:
             self._check_made_alike()
@@ -378,6 +381,13 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]
         if given is None or given is False:
             return None, names
         if isinstance(given, EarlyStopping):
+            if f"validation_{given.monitor}" in names:
+                raise ConfigurationError(
+                    "early stopping watches a column of the history, and scores are those of the validation examples",
+                    given=f"monitor={given.monitor!r}",
+                    expected=f"monitor='validation_{given.monitor}'",
+                    hint="early_stopping with a patience alone watches the first of scoring",
+                )
             return given, names
         monitor = next(iter(names), "validation_loss")
         return EarlyStopping(monitor=monitor) if given is True else EarlyStopping(given, monitor), names

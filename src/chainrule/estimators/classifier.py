@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from chainrule.errors import ConfigurationError
+from chainrule.errors import ConfigurationError, DataError
 from chainrule.estimators.base import NeuralEstimator
 from chainrule.estimators.targets import Classes, column_entropies, label_accuracy
 from chainrule.nn import LOSSES, Dense, Loss, Model
@@ -222,7 +222,11 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
 
     def _learn_targets(self, y: Array, again: bool, classes: Any = None) -> None:
         if again:
-            self._classes.encode(y)  # they are the same, or it says so
+            try:
+                self._classes.encode(y)
+            except DataError as error:
+                hint = "the first partial_fit is told all classes: classes=[…]; fit with warm_start=False begins anew"
+                raise DataError(error.what, given=error.given, expected=error.expected, hint=hint) from None
             return
         found = Classes.of(y, classes)
         if classes is not None:
@@ -230,7 +234,17 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
         self._kind, self.classes_ = found.kind, found.public
 
     def _weights_by_class(self, y: Array) -> Array | None:
-        return None if self.class_weight is None else np.asarray(compute_sample_weight(self.class_weight, y), float)
+        if self.class_weight is None:
+            return None
+        weights = np.asarray(compute_sample_weight(self.class_weight, y), float)
+        if not weights.min() >= 0:
+            raise ConfigurationError(
+                "class_weight is a weight for each class",
+                given=f"class_weight={self.class_weight!r}",
+                expected="numbers of at least 0",
+                hint="class_weight='balanced' gives rare classes as much weight as frequent ones",
+            )
+        return weights
 
     def _strata(self, y: Array) -> Array | None:
         return y if y.ndim == 1 else None
