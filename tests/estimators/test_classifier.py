@@ -215,7 +215,7 @@ def test_labels_never_seen_are_named():
         ({"epochs": 0}, "epochs"),
         ({"device": "gpu:9"}, "no such device"),
         ({"scoring": "f2"}, "no such scorer"),
-        ({"dtype": "int8"}, "not a float type"),
+        ({"dtype": "int8"}, "'float32' or 'float64'"),
         ({"validation_split": 1.5}, "share of the examples"),
     ],
 )

@@ -69,7 +69,7 @@ def test_the_column_of_a_score_is_named():
 
 def test_a_class_that_the_first_call_lacked():
     model = NeuralClassifier(layers=(4,)).partial_fit(X, Y)
-    with pytest.raises(ChainruleError, match=r"(?s)unseen labels: \[2\].*first call, classes="):
+    with pytest.raises(ChainruleError, match=r"(?s)unseen labels: \[2\].*classes="):
         model.partial_fit(X, np.where(Y == 1, 2, Y))
 
 

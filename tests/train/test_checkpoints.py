@@ -16,7 +16,7 @@ import pytest
 import chainrule as cr
 from chainrule.errors import ChainruleError, ConfigurationError, DataError, RunError
 from chainrule.train import checkpoint_files as files
-from chainrule.train.checkpoints import fingerprint
+from chainrule.train.checkpoints import Keeper, fingerprint
 
 SRC = Path(__file__).parents[2] / "src"
 RNG = np.random.default_rng(0)
@@ -99,6 +99,23 @@ def test_epochs_that_cannot_be_leave_the_folder_as_it_is(tmp_path, epochs):
     with pytest.raises(ConfigurationError, match="epochs"):
         cr.resume(tmp_path / "RUN", X, Y, epochs=epochs)
     same(whole, cr.resume(tmp_path / "RUN", X, Y))
+
+
+def test_ctrl_c_within_an_epoch_ends_it_there_and_no_bit_is_lost(tmp_path, monkeypatch):
+    after = Keeper.after
+
+    def at_step_20(keeper):
+        after(keeper)
+        if keeper.trainer.position == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Keeper, "after", at_step_20)
+    run = train(checkpoints=cr.Checkpoints(tmp_path / "RUN", every_steps=5))
+    assert run.history.stopped == "interrupted in epoch 4, after step 20"
+    assert run.history.epochs == 3
+    assert files.steps_in(files.place_for(tmp_path / "RUN"))[-1] == 20
+    monkeypatch.undo()
+    same(train(), cr.resume(tmp_path / "RUN", X, Y))
 
 
 def test_fewer_epochs_than_are_done_are_refused(tmp_path):

@@ -158,6 +158,9 @@ def drive(
             if keeper is not None:
                 keeper.after()
             if stop is not None:
+                if interrupted.is_set():  # what is done of the epoch is kept, and gone on with
+                    place = f"epoch {trainer.history.epochs + 1}, after step {trainer.position:,}"
+                    trainer.history.stopped = f"interrupted in {place}"
                 continue
             if show is not None:
                 show.show(trainer.history)
