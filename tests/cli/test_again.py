@@ -1,13 +1,16 @@
 """``chainrule train --resume`` and ``chainrule replay``: going on with a training, and back to its steps."""
 
+import os
 import re
 import shutil
+import signal
 
 import numpy as np
 import polars as pl
 import pytest
 
 import chainrule as cr
+from chainrule.train import Trainer
 from chainrule.train import checkpoint_files as files
 
 RNG = np.random.default_rng(0)
@@ -58,6 +61,24 @@ def test_a_training_that_was_killed_goes_on_and_is_saved(chainrule, run, stopped
     assert answer.code == 0, answer.err
     assert "On 16 held-out rows" in answer.out
     same(run, stopped)
+
+
+def test_one_that_was_interrupted_says_how_to_go_on(chainrule, run, table, tmp_path, monkeypatch):
+    advance = Trainer.advance
+
+    def until_epoch_3(trainer, epochs, *rest):
+        advance(trainer, epochs, *rest)
+        if trainer.history.epochs == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "advance", until_epoch_3)
+    monkeypatch.setattr(Trainer, "at_once", lambda trainer, left: 1)
+    settings = ["--target", "price", "--layers", "3", "--epochs", "12", "--batch-size", "8"]
+    answer = chainrule("train", table, *settings, "-o", tmp_path / "r")
+    assert "it was interrupted after epoch 3; to go on: chainrule train --resume" in answer.out
+    monkeypatch.undo()
+    assert chainrule("train", "--resume", tmp_path / "r").code == 0
+    same(run, tmp_path / "r")
 
 
 def test_it_goes_on_for_more_epochs(chainrule, trained, run, table, tmp_path):

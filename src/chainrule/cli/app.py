@@ -22,6 +22,7 @@ from chainrule.cli.figures import figure
 from chainrule.engine.processes import distributed, leads
 from chainrule.errors import ChainruleError, ConfigurationError, RunError
 from chainrule.train import Checkpoints, Run, TrainingWarning, load
+from chainrule.train.checkpoints import put_aside
 from chainrule.train.files import may_hold_a_run
 from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
 
@@ -204,6 +205,8 @@ def train(
         f"\nsaved in {where}\nnext: chainrule predict {quoted} {new} -o OUT.csv   chainrule formulas {quoted}"
         f"\n      {explain_it}chainrule why {quoted}"
     )
+    if put_aside(result.run.history):
+        show.plain(f"it was {result.run.history.stopped}; to go on: chainrule train --resume {quoted}")
     if result.run.history.diverged is not None:
         raise typer.Exit(2)
 

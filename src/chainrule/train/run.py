@@ -260,7 +260,7 @@ class Run:
         if epochs:
             row = self.history.row(self.history.best_epoch or -1)
             last = ", " + ", ".join(f"{k} {v:.4g}" for k, v in row.items())
-        return f"<Run: {self.model.parameter_count} parameters, {epochs} epochs{last}>"
+        return f"<Run: {self.model.parameter_count} parameters, {epochs} {'epoch' if epochs == 1 else 'epochs'}{last}>"
 
 
 def inputs_of(model: Model, X: Any, only: Sequence[Node] | None = None) -> list[Array]:
