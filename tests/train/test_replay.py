@@ -163,11 +163,15 @@ def test_it_is_watched_explained_and_asked_why():
     np.testing.assert_array_equal(moment.run.parameters["W1"], moment.parameters["W1"])
 
 
+def kept_in(folder):
+    """A run whose training is kept in a folder, where it is saved too."""
+    run = trained("early stopping", checkpoints=cr.Checkpoints(folder, every_steps=7, keep=2))
+    run.save(folder)
+    return run
+
+
 def test_from_a_folder_it_is_the_same(tmp_path):
-    what, own = TRAININGS["early stopping"]()
-    kept = cr.Checkpoints(tmp_path / "RUN", every_steps=7, keep=2)
-    run = cr.fit(*what, epochs=4, seed=3, **own, checkpoints=kept)
-    run.save(tmp_path / "RUN")
+    run = kept_in(tmp_path / "RUN")
     loaded = cr.load(tmp_path / "RUN")
     with pytest.raises(DataError, match="does not hold what it was trained on"):
         loaded.at(3)
@@ -187,10 +191,7 @@ def test_from_a_folder_it_is_the_same(tmp_path):
 
 
 def test_without_the_checkpoint_before_the_first_step_it_goes_back_as_far_as_there_are_others(tmp_path):
-    what, own = TRAININGS["early stopping"]()
-    kept = cr.Checkpoints(tmp_path / "RUN", every_steps=7, keep=2)
-    run = cr.fit(*what, epochs=4, seed=3, **own, checkpoints=kept)
-    run.save(tmp_path / "RUN")
+    run = kept_in(tmp_path / "RUN")
     place = files.place_for(tmp_path / "RUN")
     steps = files.steps_in(place)
     (first,) = place.glob("step-0000000000*")

@@ -69,7 +69,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]
         standardize: columns are brought to mean 0 and deviation 1 inside, as they were in training; by default all
             but whole numbers that a network looks up.
         warm_start: a second :meth:`fit` goes on from the parameters of the first; settings that make the network or its
-            loss stay as they were.
+            loss have to be as they were.
         callbacks: functions called after every epoch with the run so far; one that returns True ends training.
         progress: a live line while it trains; None for one in a terminal.
         dtype: ``"float32"``, ``"float64"``; ``"auto"`` is float64 where every step sees all examples, float32 beyond.

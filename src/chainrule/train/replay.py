@@ -67,17 +67,21 @@ class Replay:
         self.steps: int = trainer.epochs.steps
         self.made = run.history.epochs * self.steps
         self._beginning: Standing = trainer.epochs.standing()
-        self._lost: RunError | None = None
         self._looks: dict[Any, Any] = {}
         self._place = None
         folder = None if run.origin is None else run.origin.folder
         if folder is not None and belongs_to(folder, run.settings):
             self._place = place_for(folder)
-        if self._place is not None and run.origin is not None and run.origin.X is None:
+
+    @cached_property
+    def _lost(self) -> RunError | None:
+        """Why the numbers that the training began with are not known, where only its folder could tell them."""
+        if self._place is not None and self.run.origin is not None and self.run.origin.X is None:
             try:
-                read_checkpoint(self._place, 0, run.settings["training"])
+                read_checkpoint(self._place, 0, self.run.settings["training"])
             except RunError as error:
-                self._lost = error
+                return error
+        return None
 
     @property
     def first_bad(self) -> int:

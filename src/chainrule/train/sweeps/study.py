@@ -43,7 +43,7 @@ def propose(study: Any, choices: Choices, recipes: Recipes, trials: int, race: R
         race.run({name: (some, recipes) for name, some in zip(names, chosen, strict=True)})
         scores = [race.score(name) for name in names]
         if np.isfinite(scores).any():
-            _check_direction(optuna, study, race.column(), race.grows())
+            _check_direction(optuna, study, race.column(), race.grows)
         for trial, score in zip(asked, scores, strict=True):
             good = np.isfinite(score)
             study.tell(trial, score if good else None, None if good else optuna.trial.TrialState.FAIL)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -339,13 +340,13 @@ class Race:
             with self.lock:
                 self.records.note(training)
         if training.wrong is None:
-            self.grows()  # what is wrong with the column is said after the first training, not after all
+            _ = self.grows  # what is wrong with the column is said after the first training, not after all
         self.line.show(1)
 
     def _give_up(self, candidates: Mapping[str, list[Training]], upto: int, kept: int) -> None:
         """End the trainings of all candidates but the best."""
         column = self.column()
-        sign = -1.0 if self.grows() else 1.0
+        sign = -1.0 if self.grows else 1.0
 
         def place(name: str) -> tuple[bool, bool, float]:
             scores = [_score_at(t, column, upto) for t in candidates[name]]
@@ -392,6 +393,7 @@ class Race:
             )
         return wanted
 
+    @cached_property
     def grows(self) -> bool:
         """Whether that column should grow."""
         given = [t.recipe.settings.get("metrics") or () for some in self.trainings.values() for t in some]
@@ -404,8 +406,7 @@ class Race:
         rows = [self._row(name, column) for name in self.trainings]
         if not any(np.isfinite(row.mean) and not row.failed for row in rows):
             self._all_failed()
-        grows = self.grows()
-        sign = -1.0 if grows else 1.0
+        sign = -1.0 if self.grows else 1.0
         last = self.epochs + 1
 
         def place(row: Candidate) -> tuple[Any, ...]:
@@ -414,7 +415,7 @@ class Race:
         rows.sort(key=place)
         dealt = self.examples.folds
         return Ranking(
-            column, self.seeds, tuple(rows), None if dealt is None else len(dealt), self.examples.share, grows
+            column, self.seeds, tuple(rows), None if dealt is None else len(dealt), self.examples.share, self.grows
         )
 
     def _row(self, name: str, column: str) -> Candidate:
