@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chainrule.engine.rendezvous import rendezvous
 from chainrule.errors import ConfigurationError
 
 
@@ -57,6 +58,8 @@ def distributed(coordinator: str | None = None, processes: int | None = None, pr
             given=f"process {process}" + ("" if processes is None else f" of {processes}"),
             expected="0 for the first" if processes is None else f"0 to {processes - 1}",
         )
+    if coordinator is not None and processes is not None and process is not None:
+        rendezvous(coordinator, processes, process)
     TOGETHER.count, TOGETHER.index = join(coordinator, processes, process)
 
 
