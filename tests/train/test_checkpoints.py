@@ -17,6 +17,7 @@ import chainrule as cr
 from chainrule.errors import ChainruleError, ConfigurationError, DataError, RunError
 from chainrule.train import checkpoint_files as files
 from chainrule.train.checkpoints import Keeper, fingerprint
+from chainrule.train.table import table_dataset
 
 SRC = Path(__file__).parents[2] / "src"
 RNG = np.random.default_rng(0)
@@ -351,6 +352,43 @@ def test_an_unfinished_training_is_not_overwritten_by_another(tmp_path):
     with pytest.raises(RunError, match=r"has not come to its end[\s\S]*step 20, epoch 4[\s\S]*cr.resume"):
         train(checkpoints=folder)
     same(train(), cr.resume(folder, X, Y))
+
+
+def test_a_folder_is_one_training_s_at_a_time(tmp_path):
+    """Neither another training nor another run that is saved there takes it away; when it has ended it is free."""
+    other, seen = train(epochs=1), []
+
+    def begin_another(run):
+        for at_once in (lambda: train(checkpoints=tmp_path / "RUN"), lambda: other.save(tmp_path / "RUN")):
+            with pytest.raises(RunError, match="another training is at work in the folder") as error:
+                at_once()
+            seen.append(error)
+        with pytest.raises(RunError, match="another training is at work"):
+            cr.resume(tmp_path / "RUN", X, Y)
+        run.save(tmp_path / "RUN")  # its own
+
+    with pytest.raises(ZeroDivisionError):  # however it ends
+        train(
+            callbacks=[begin_another, lambda run: None if run.history.epochs < 2 else 1 / 0],
+            checkpoints=tmp_path / "RUN",
+        )
+    assert len(seen) == 4
+    same(train(), cr.resume(tmp_path / "RUN", X, Y))
+    other.save(tmp_path / "RUN")
+
+
+def test_rows_that_are_held_out_may_not_change_either(tmp_path):
+    """They are measured on, and no part of what is trained on."""
+    table = {"a": X[:, 0], "b": X[:, 1], "y": X[:, 0] + X[:, 1]}
+    kept = cr.Checkpoints(tmp_path / "RUN", resume=True)
+    settings = {"epochs": 3, "layers": (4,), "progress": False}
+    score = cr.fit_table(table, "y", checkpoints=kept, **settings).scores["network"]
+    assert cr.fit_table(table, "y", checkpoints=kept, **settings).scores["network"] == score
+    prepared = table_dataset(table, "y")
+    (row,) = np.flatnonzero(np.isclose(table["y"], prepared.target.decode(prepared.y_test)[0]))[:1]
+    changed = table | {"y": np.where(np.arange(len(X)) == row, 9.5, table["y"])}
+    with pytest.raises(DataError, match="held-out labels has changed"):
+        cr.fit_table(changed, "y", checkpoints=kept, **settings)
 
 
 OTHERS = {

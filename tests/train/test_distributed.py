@@ -16,7 +16,7 @@ SECONDS = 240
 """After so long a process hangs; a machine that does other things besides needs a minute."""
 
 TRAIN = """
-import json, os, sys
+import json, os, signal, sys
 import numpy as np
 import chainrule as cr
 from chainrule.errors import ConfigurationError, RunError
@@ -31,9 +31,14 @@ Y = rng.integers(0, 3, 52)
 X = rng.normal(size=(52, 5)) + Y[:, None]
 network = cr.Sequential(cr.Dense(8, "tanh"), cr.Dropout(0.3), cr.Dense(3, "softmax"))
 
-def die(run):
-    if mode == "die" and who[2] == "1" and run.history.epochs == 3:
-        os._exit(9)
+def watch_over(run):
+    # what one of two processes does after its third epoch
+    if run.history.epochs == 3 and who[2:] == ["1"]:
+        if mode == "die":
+            os._exit(9)
+        if mode == "ctrl-c":
+            os.kill(os.getpid(), signal.SIGINT)
+        return mode == "call off"
 
 first = who[2:] != ["1"]
 if mode == "other data" and not first:
@@ -43,16 +48,16 @@ if mode == "other network" and not first:
 others = {"other seed": {"seed": 1}, "other rate": {"learning_rate": 0.1}}
 other = {} if first else others.get(mode, {})
 try:
-    kept = {"checkpoints": cr.Checkpoints(folder, every_steps=1)} if mode == "die" else {}
+    kept = {"checkpoints": cr.Checkpoints(folder, every_steps=2)} if mode not in ("slurm", "whole") else {}
     if mode == "resume":
         run = cr.resume(folder, X, Y, epochs=6)
     else:
-        run = cr.fit(network, X, Y, epochs=6 if mode in ("die", "whole") else 3, batch_size=16, dtype="float64",
-                     validation_split=0.25, callbacks=[die], **kept, **other)
+        run = cr.fit(network, X, Y, epochs=3 if mode in ("train", "slurm") else 6, batch_size=16, dtype="float64",
+                     validation_split=0.25, callbacks=[watch_over], watch={"gradients": ["max"]}, **kept, **other)
 except (RunError, ConfigurationError) as error:
     sys.exit(f"ended: {error}")
 run.save(folder)
-print(json.dumps({"loss": run.history["validation_loss"].tolist()}))
+print(json.dumps({"loss": run.history["validation_loss"].tolist(), "stopped": run.history.stopped}))
 """
 
 
@@ -82,6 +87,13 @@ def finish(*running):
         for p in running:
             p.kill()
     return [(p.returncode, out, err) for p, (out, err) in zip(running, ends, strict=True)]
+
+
+def data():
+    """What the training above is on."""
+    rng = np.random.default_rng(0)
+    Y = rng.integers(0, 3, 52)
+    return rng.normal(size=(52, 5)) + Y[:, None], Y
 
 
 def losses(out):
@@ -146,6 +158,33 @@ def test_a_process_that_dies_ends_the_other_and_one_alone_goes_on(tmp_path):
     ours, theirs = cr.load(tmp_path / "run"), cr.load(tmp_path / "whole")
     for name, value in theirs.parameters.items():
         np.testing.assert_allclose(ours.parameters[name], value, rtol=1e-8, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize(("mode", "word"), [("ctrl-c", "interrupted after epoch 3"), ("call off", "by a callback")])
+def test_what_ends_one_process_ends_all_at_the_same_step(mode, word, tmp_path, alone):
+    address = f"127.0.0.1:{free_port()}"
+    ended = finish(*(start(mode, tmp_path / "run", address, 2, k) for k in range(2)))
+    for code, out, err in ended:
+        assert code == 0, err
+        told = json.loads(out.splitlines()[-1])
+        assert word in told["stopped"]
+        np.testing.assert_allclose(told["loss"], alone[0], rtol=1e-10)
+    if mode == "ctrl-c":
+        (gone_on,), (whole,) = finish(start("resume", tmp_path / "run")), finish(start("whole", tmp_path / "whole"))
+        np.testing.assert_allclose(losses(gone_on[1]), losses(whole[1]), rtol=1e-10)
+
+
+def test_one_process_goes_back_to_the_steps_that_two_have_made(tmp_path):
+    """With a device in place of each, so that additions are made in the same order: bit for bit."""
+    address = f"127.0.0.1:{free_port()}"
+    for code, _, err in finish(*(start("train", tmp_path / "run", address, 2, k) for k in range(2))):
+        assert code == 0, err
+    run, (X, Y) = cr.load(tmp_path / "run"), data()
+    assert run.settings["shared"] == [[0, 2]]
+    for step in (0, 4, 8):
+        found = run.at(step, X, Y).watch({"gradients": ["max"]})
+        for key in run.watched.keys:
+            assert found[key][0] == run.watched[key][step], (step, key)
 
 
 def test_more_processes_than_rows_of_a_batch(tmp_path):

@@ -202,6 +202,38 @@ def test_without_the_checkpoint_before_the_first_step_it_goes_back_as_far_as_the
     np.testing.assert_array_equal(loaded.at(steps[1], X, Y).parameters["W1"], run.at(steps[1]).parameters["W1"])
 
 
+def test_each_step_is_gone_through_with_as_many_devices_as_made_it(tmp_path):
+    """Resumed on others, once within an epoch; the checkpoints at which it went over are gone."""
+    folder, kept = tmp_path / "RUN", cr.Checkpoints(tmp_path / "RUN", every_steps=5, keep=1)
+    watched = {"batch_size": 8, "epochs": 3, "watch": {"gradients": ["min", "max"]}}
+    trained("convolution", checkpoints=kept, devices=1, **watched)
+    cr.resume(folder, IMAGES, KINDS, epochs=6, devices=4)
+    run = cr.resume(folder, IMAGES, KINDS, epochs=8, devices=2)
+    assert run.settings["shared"] == [(0, 1), (12, 4), (24, 2)]
+    run.save(folder)
+    one = trained("convolution", devices=1, **watched | {"epochs": 8})
+    first = np.flatnonzero(run.watched["dW1", "max"] != one.watched["dW1", "max"])[0]
+    assert 12 <= first <= 24, "another number of devices has other last bits"
+    for again, data in ((run, ()), (cr.load(folder), (IMAGES, KINDS))):
+        for step in (31, 2, 13, 23, 24):
+            found = again.at(step, *data).watch(watched["watch"])
+            for key in run.watched.keys:
+                assert found[key][0] == run.watched[key][step], (step, key)
+
+
+def test_examples_that_were_changed_in_place_are_noticed(tmp_path):
+    mine = X.copy()
+    run = cr.fit(normalised(), mine, Y, epochs=4, batch_size=8)
+    kept = cr.fit(normalised(), mine, Y, epochs=4, batch_size=8, checkpoints=tmp_path / "RUN")
+    mine[3] += 0.01
+    with pytest.warns(cr.TrainingWarning, match="gone through again, epoch 1 has the loss .* where it had") as told:
+        run.at(8)
+    assert [w.filename for w in told] == [__file__]
+    run.at(13)  # said once
+    with pytest.raises(DataError, match="has changed"):
+        kept.at(8)
+
+
 def test_a_run_knows_what_it_was_trained_on():
     run = trained("float64")
     cost = run.at(3).cost

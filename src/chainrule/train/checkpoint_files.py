@@ -10,8 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,8 +200,39 @@ def remove(place: Path, steps: Sequence[int]) -> None:
 
 
 def clear(place: Path) -> None:
-    """Take away all that a training has left."""
-    shutil.rmtree(place, ignore_errors=True)
+    """Take away all that a training has left, but for the folder itself, which may be held."""
+    for entry in place.iterdir():
+        with contextlib.suppress(OSError):
+            entry.unlink()
+
+
+@contextlib.contextmanager
+def held(place: Path) -> Iterator[None]:
+    """The folder is that of one training at a time; the system lets go of it when a process ends, however it ends.
+
+    Where the file system or the system knows no such locks, nothing is checked.
+
+    Errors: :class:`RunError` where another training is at work there, or the folder cannot be made.
+    """
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError("checkpoints cannot be written there", given=str(place), hint=str(error)) from None
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            folder = os.open(place, os.O_RDONLY)
+            stack.callback(os.close, folder)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    "another training is at work in the folder",
+                    given=str(place.parent),
+                    hint="wait for its end, or choose another folder",
+                ) from None
+        yield
 
 
 def _checksum(text: str, arrays: Mapping[str, Array]) -> str:

@@ -27,6 +27,7 @@ from chainrule.train.checkpoint_files import (
     Checkpoint,
     checksum_of,
     clear,
+    held,
     newest,
     place_for,
     read_training,
@@ -132,34 +133,42 @@ class Keeper:
                 given=str(wanted.folder),
                 hint="choose another folder",
             )
+        self.training = ""
         self._cost, self._rate, self._failed = 0.0, 0.0, False
-        self._last, self._saved_at = -1, time.monotonic()
-        self._clock = time.monotonic()
-        described = describe(trainer, epochs, wanted)
+        self._last, self._before, self._open = -1, 0, contextlib.ExitStack()
+
+    def __enter__(self) -> Keeper:
+        with contextlib.ExitStack() as stack:
+            if leads():
+                stack.enter_context(held(self.place))
+            self._begin()
+            self._open = stack.pop_all()
+        return self
+
+    def _begin(self) -> None:
+        """Take a training up, or make the first checkpoint: before an hour of training rather than after."""
+        wanted, trainer = self.wanted, self.trainer
+        described = describe(trainer, self.epochs, wanted)
+        self._saved_at = self._clock = time.monotonic()
         if wanted.resume and (self.place / TRAINING).exists():
             stored, self.training = read_training(self.place)
             check_same(stored, described, Path(wanted.folder))
             kept = newest_told(self.place, self.training)
             take_up(trainer, kept)
             self._last = kept.step
+        elif leads():
+            self._check_free()
+            clear(self.place)
+            self.training = write_training(self.place, described)
+            try:
+                self._write(finished=False)
+            except OSError as error:
+                raise RunError("checkpoints cannot be written there", given=str(self.place), hint=str(error)) from None
         else:
-            self.training = self._begin(described)
+            self.training = checksum_of(described)
         self._before = trainer.position
         trainer.settings["training"] = self.training
         trainer.origin = trainer.origin.in_folder(Path(wanted.folder))
-
-    def _begin(self, described: Mapping[str, Any]) -> str:
-        """Make the folder and the checkpoint before the first step, before an hour of training rather than after."""
-        if not leads():
-            return checksum_of(described)
-        self._check_free()
-        clear(self.place)
-        self.training = write_training(self.place, described)
-        try:
-            self._write(finished=False)
-        except OSError as error:
-            raise RunError("checkpoints cannot be written there", given=str(self.place), hint=str(error)) from None
-        return self.training
 
     def _check_free(self) -> None:
         """An unfinished training is not lost because another one begins."""
@@ -238,17 +247,15 @@ class Keeper:
         self._cost = self._saved_at - started
         remove(self.place, [s for s in steps_in(self.place) if s > 0][: -self.wanted.keep])
 
-    def __enter__(self) -> Keeper:
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """At the end, whatever ended it, what has been trained is kept."""
         history = self.trainer.history
-        if kind is None:
-            self.save((history.epochs >= self.epochs or bool(history.stopped)) and not put_aside(history))
-        else:
-            with contextlib.suppress(Exception):  # what ended it is what is told
-                self.save()
+        with self._open:
+            if kind is None:
+                self.save((history.epochs >= self.epochs or bool(history.stopped)) and not put_aside(history))
+            else:
+                with contextlib.suppress(Exception):  # what ended it is what is told
+                    self.save()
 
 
 def put_aside(history: History) -> bool:
@@ -395,6 +402,7 @@ def checkpoint_of(trainer: Trainer, training: str, epochs: int, finished: bool) 
     state = {
         "epochs_done": history.epochs,
         "epochs": epochs,
+        "shared": trainer.shared,
         "finished": finished,
         "stopped": history.stopped if finished else "",
         "best_epoch": history.best_epoch,
@@ -415,6 +423,9 @@ def take_up(trainer: Trainer, kept: Checkpoint) -> None:
     table = kept.arrays["history"]
     trainer.history = History(columns, table, state["stopped"], state["best_epoch"], state["diverged"])
     trainer.first_bad = BadNumber.from_data(state["first_bad"]) if state["first_bad"] else None
+    before = [(int(first), int(count)) for first, count in state.get("shared", trainer.shared)]
+    now = trainer.shared[-1][1]
+    trainer.shared = before if before[-1][1] == now else [*before, (kept.step, now)]
 
 
 def newest_told(place: Path, training: str) -> Checkpoint:

@@ -8,6 +8,7 @@ complete one. Reading a run never executes code from it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -31,7 +32,7 @@ from chainrule.nn.masking import with_mask
 from chainrule.nn.metrics import METRICS, Metric
 from chainrule.notation import unique_names
 from chainrule.optimize import OPTIMIZERS, Optimizer, Schedule, schedules
-from chainrule.train.checkpoint_files import CHECKPOINTS, belongs_to, recover
+from chainrule.train.checkpoint_files import CHECKPOINTS, belongs_to, held, recover
 from chainrule.train.first_bad import BadNumber
 from chainrule.train.history import History
 from chainrule.train.labels import Labels
@@ -80,7 +81,10 @@ def save(run: Run, folder: str | Path, also: Mapping[str, Callable[[Path], Any]]
             write(beside / name)
         os.chmod(beside, 0o755)
         recover(target)
-        _put_in_place(beside, target, keep=belongs_to(target, run.settings))
+        keep = belongs_to(target, run.settings)
+        others = not keep and (target / CHECKPOINTS).is_dir()
+        with held(target / CHECKPOINTS) if others else contextlib.nullcontext():
+            _put_in_place(beside, target, keep)
     except OSError as error:
         raise RunError(
             "the run could not be written",

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from chainrule.engine.processes import leads
+from chainrule.engine.processes import TOGETHER, leads
 from chainrule.errors import ConfigurationError
 from chainrule.train.checkpoints import Keeper, as_checkpoints
 from chainrule.train.history import TrainingWarning
@@ -19,6 +19,8 @@ from chainrule.train.run import Run
 from chainrule.train.trainer import EarlyStopping, Trainer, at_least_one
 
 Callback = Callable[[Run], Any]
+GO_ON, CALLED_OFF, INTERRUPTED = range(3)
+"""What each of several processes wants; the greatest of it happens in all."""
 
 
 def fit(
@@ -143,10 +145,10 @@ def drive(
     """Train until so many epochs are done, or something ends it; what :func:`fit` does with a trainer."""
     keeper = None if checkpoints is None else Keeper(as_checkpoints(checkpoints), trainer, epochs)
     show = Progress(epochs) if (sys.stderr.isatty() if progress is None else progress) and leads() else None
-    for callback in callbacks:
-        if hasattr(callback, "begin"):
-            callback.begin(trainer.run())
     with _interruptible() as interrupted, keeper or contextlib.nullcontext():
+        for callback in callbacks:
+            if hasattr(callback, "begin"):
+                callback.begin(trainer.run())
         while trainer.history.epochs < epochs and not trainer.history.stopped:
             left = epochs - trainer.history.epochs
             now = 1 if callbacks else trainer.at_once(left)
@@ -157,27 +159,36 @@ def drive(
             trainer.advance(now, ahead, stop)
             if keeper is not None:
                 keeper.after()
-            if stop is not None:
-                if interrupted.is_set():  # what is done of the epoch is kept, and gone on with
-                    place = f"epoch {trainer.history.epochs + 1}, after step {trainer.position:,}"
-                    trainer.history.stopped = f"interrupted in {place}"
-                continue
-            if show is not None:
-                show.show(trainer.history)
-            try:
-                answers = [callback(trainer.run()) for callback in callbacks]
-            except KeyboardInterrupt:
-                answers = []
-                interrupted.set()
-            if True in answers:
+            answers = []
+            if stop is None:
+                if show is not None:
+                    show.show(trainer.history)
+                try:
+                    answers = [callback(trainer.run()) for callback in callbacks]
+                except KeyboardInterrupt:
+                    interrupted.set()
+            end = _agreed(INTERRUPTED if interrupted.is_set() else CALLED_OFF if True in answers else GO_ON)
+            if end == CALLED_OFF:
                 trainer.history.stopped = trainer.history.stopped or "stopped by a callback"
-            if interrupted.is_set():
+            elif end == INTERRUPTED and stop is None:
                 trainer.history.stopped = f"interrupted after epoch {trainer.history.epochs}"
+            elif end == INTERRUPTED:  # what is done of the epoch is kept, and gone on with
+                place = f"epoch {trainer.history.epochs + 1}, after step {trainer.position:,}"
+                trainer.history.stopped = f"interrupted in {place}"
     if show is not None:
         show.end()
     if trainer.history.diverged is not None:
         warnings.warn("\n".join(str(s) for s in (trainer.history.stopped, trainer.first_bad) if s), TrainingWarning, 3)
     return trainer.run({"epochs": epochs})
+
+
+def _agreed(end: int) -> int:
+    """What happens now in each of several processes, so that they end together."""
+    if TOGETHER.count == 1:
+        return end
+    from chainrule.engine.xla.devices import greatest
+
+    return greatest(end)
 
 
 @contextlib.contextmanager

@@ -5,9 +5,10 @@ It is the same compiled program that goes through it, told where to stop, so tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from chainrule.graph.node import Node
 from chainrule.notation import Sheet
 from chainrule.train.checkpoint_files import belongs_to, place_for, read_checkpoint, read_training, steps_in
 from chainrule.train.checkpoints import check_data, fingerprints, standing_of
-from chainrule.train.history import History
+from chainrule.train.history import History, TrainingWarning
 from chainrule.train.readings import READINGS
 from chainrule.train.resume import class_weight_of, first_run, watched_in
 from chainrule.train.run import Named, Run
@@ -51,7 +52,7 @@ def at(run: Run, step: int | None = None, X: Any = None, Y: Any = None, sample_w
     if X is None and "_replay" in run.__dict__:
         replay: Replay = run.__dict__["_replay"]
     else:
-        replay = run.__dict__["_replay"] = Replay(_trainer_of(run, X, Y, sample_weight), run)
+        replay = run.__dict__["_replay"] = Replay(run, partial(_trainer_of, run, X, Y, sample_weight))
     return replay.at(replay.first_bad if step is None else step)
 
 
@@ -59,15 +60,19 @@ class Replay:
     """A training that is gone through again, to any of its steps.
 
     Attributes:
+        trainer: with as many devices as made the step at which it stands.
         steps: so many make an epoch, and ``made`` so many were made.
     """
 
-    def __init__(self, trainer: Trainer, run: Run) -> None:
-        self.trainer, self.run = trainer, run
+    def __init__(self, run: Run, trainer_with: Callable[[int | None], Trainer]) -> None:
+        self.run, self._trainer_with = run, cache(trainer_with)
+        self._stretches = [(int(first), count) for first, count in run.settings.get("shared", [(0, None)])]
+        self.trainer = trainer = self._trainer_with(self._stretches[0][1])
         self.steps: int = trainer.epochs.steps
         self.made = run.history.epochs * self.steps
         self._beginning: Standing = trainer.epochs.standing()
         self._looks: dict[Any, Any] = {}
+        self._told = False
         self._place = None
         folder = None if run.origin is None else run.origin.folder
         if folder is not None and belongs_to(folder, run.settings):
@@ -111,21 +116,46 @@ class Replay:
         return ReplayedStep(self, int(step))
 
     def _go_to(self, step: int) -> None:
-        """Stand before a step: from the nearest place before it that is known."""
-        trainer, steps = self.trainer, self.steps
+        """Stand before a step, with the devices that made it."""
+        self._stand_at(step, sum(first <= step for first, _ in self._stretches) - 1)
+
+    def _stand_at(self, step: int, stretch: int) -> None:
+        """Stand before a step, reached with the devices of a stretch, from the nearest place before that is known."""
+        first, devices = self._stretches[stretch]
+        trainer, steps = self._trainer_with(devices), self.steps
         here = trainer.position if trainer.history.diverged is None and not trainer.history.stopped else -1
         known, standing = self._nearest(step)
+        if known < first and not first <= here <= step:
+            self._stand_at(first, stretch - 1)
+            known, standing = first, self.trainer.epochs.standing()
         if not known <= here <= step:
             trainer.epochs.stand_at(standing)
             columns = trainer.history.columns
-            trainer.history = History(columns, np.zeros((known // steps, len(columns))))
+            trainer.history = History(columns, np.full((known // steps, len(columns)), np.nan))
+        self.trainer = trainer
         epoch, inside = divmod(step, steps)
         while trainer.history.epochs < epoch:
             trainer.advance(min(trainer.chunk, epoch - trainer.history.epochs))
             if trainer.history.stopped:
                 raise RunError("the training cannot be gone through again", given=trainer.history.stopped)
+        self._compare(trainer.history)
         if inside and trainer.position < step:
             trainer.advance(1, stop=inside)
+
+    def _compare(self, found: History) -> None:
+        """Say once where an epoch that was gone through again has another loss than it had."""
+        again, before = found.table[:, 0], self.run.history.table[: found.epochs, 0]
+        others = np.flatnonzero(~np.isnan(again) & (again != before))
+        if len(others) and not self._told:
+            self._told = True
+            epoch = others[0]
+            warnings.warn(
+                f"gone through again, epoch {epoch + 1:,} has the {found.columns[0]} {again[epoch]!s} where it had "
+                f"{before[epoch]!s}. Have X or Y been changed since, or is this another machine? The numbers of a step "
+                "are those of the training as it goes now",
+                TrainingWarning,
+                stacklevel=7,  # whoever asked run.at
+            )
 
     def _nearest(self, step: int) -> tuple[int, Standing]:
         """The last place before a step that the training can be gone on with from, and how it stood there."""
@@ -156,7 +186,7 @@ class Replay:
         from chainrule.engine.xla import Look
 
         self._go_to(step)
-        key = tuple(tuple(nodes) for nodes in wanted)
+        key = self.trainer, *(tuple(nodes) for nodes in wanted)
         if key not in self._looks:
             asked = [dict.fromkeys(nodes) for nodes in wanted]
             turns = self.trainer.turns([tuple(nodes) for nodes in asked])
@@ -334,9 +364,13 @@ class ReplayedStep:
 READINGS["at"] = at
 
 
-def _trainer_of(run: Run, X: Any, Y: Any, sample_weight: Any) -> Trainer:
-    """A trainer with the run's own steps, on the data that it was trained on, at its beginning."""
+def _trainer_of(run: Run, X: Any, Y: Any, sample_weight: Any, devices: int | None) -> Trainer:
+    """A trainer with the run's own steps, on the data that it was trained on, at its beginning.
+
+    It has so many devices; None are as many as the run had all along.
+    """
     origin = run.origin
+    devices = run.settings["devices"] if devices is None else devices
     if origin is None or (X is None and origin.X is None):
         raise DataError(
             "the run does not hold what it was trained on",
@@ -346,7 +380,7 @@ def _trainer_of(run: Run, X: Any, Y: Any, sample_weight: Any) -> Trainer:
         )
     if X is None or origin.folder is None:
         X, Y = (origin.X, origin.Y) if X is None else (X, Y)
-        trainer = Trainer(run, X, Y, as_before=True, **origin.settings)
+        trainer = Trainer(run, X, Y, as_before=True, **{**origin.settings, "devices": devices})
         if origin.folder is not None:
             _check(trainer, origin.folder, run)
         elif X is not origin.X or Y is not origin.Y:
@@ -382,7 +416,7 @@ def _trainer_of(run: Run, X: Any, Y: Any, sample_weight: Any) -> Trainer:
         every=setup["every"],
         seed=settings["seed"],
         dtype=settings["dtype"],
-        devices=settings["devices"],
+        devices=devices,
     )
     _check(trainer, origin.folder, run)
     return trainer

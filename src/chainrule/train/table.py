@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,8 @@ from chainrule.nn import (
     Sequential,
 )
 from chainrule.nn import loss as loss_by_name
+from chainrule.train.checkpoint_files import TRAINING, place_for, read_training
+from chainrule.train.checkpoints import Checkpoints, as_checkpoints, check_data, fingerprint
 from chainrule.train.files import load, place_of
 from chainrule.train.fit import fit
 from chainrule.train.rate_test import find_learning_rate
@@ -304,6 +306,8 @@ def _train(
         found = find_learning_rate(network, X, Y, loss=chosen, **about)
         options["learning_rate"] = found.learning_rate
         notes.append(str(found))
+    if options["checkpoints"] is not None:
+        options["checkpoints"] = with_held_out(as_checkpoints(options["checkpoints"]), dataset)
     run = fit(
         network,
         X,
@@ -324,6 +328,16 @@ def _train(
     if some is not None:
         notes.append(f"the linear model learns from {len(some):,} of {rows['training']:,} training rows: memory")
     return TableRun(run, dataset.preprocessing, rows, _scores(run, dataset), tuple(notes))
+
+
+def with_held_out(wanted: Checkpoints, dataset: Any) -> Checkpoints:
+    """Checkpoints that tell what the rows are that a network is measured on, and are gone on with beside no others."""
+    told = {"held-out rows": fingerprint(dataset.X_test), "held-out labels": fingerprint(dataset.y_test)}
+    place = place_for(wanted.folder)
+    if wanted.resume and (place / TRAINING).exists():
+        before = read_training(place)[0]["notes"].get("held out", told)
+        check_data(before, told, Path(wanted.folder))
+    return replace(wanted, notes={**wanted.notes, "held out": told})
 
 
 def loss_for(task: str, loss: Any) -> Loss:

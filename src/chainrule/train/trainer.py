@@ -74,6 +74,7 @@ class Trainer:
         step: the training step as one graph.
         history: what every epoch reported so far.
         chunk: how many epochs go into one call of the compiled program.
+        shared: from which step on how many devices, of all processes together, share the rows of a batch.
         origin: what it was given, to go back to its steps.
         setup: those of its settings that are not to be seen in ``settings``.
         rows_of: where a part is held out, the rows that are trained on.
@@ -366,6 +367,7 @@ class Trainer:
         self.load = self._load_of(plan, training)
         count = self._shared_by(devices, plan)
         self.settings["devices"] = count
+        self.shared = [(0, count * processes())]
         if processes() > 1:
             from chainrule.train.together import check_all_the_same
 
@@ -583,6 +585,8 @@ class Trainer:
             facts = self.facts if settings is None else self.facts | {"idle": idle(self.step, self.looked_at, values)}
             watched = collected(self.watch, epochs.samples, epochs.sampled_at, epochs.steps, facts)
         settings = {**self.settings, **(settings or {})}
+        if self.shared != [(0, settings["devices"])]:
+            settings["shared"] = self.shared
         run = Run(self.steps, parameters, self.history, self.labels, settings, watched, self.first_bad, states)
         run.origin = self.origin
         return run

@@ -12,9 +12,11 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.lax import with_sharding_constraint
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -158,13 +160,31 @@ def from_all(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return np.asarray(process_allgather(numbers))
 
 
+def greatest(number: int) -> int:
+    """The greatest of the numbers that all processes which train together give at this point, each one of its own."""
+    if jax.process_count() == 1:
+        return number
+    with partners():
+        mesh, find = _comparing()
+        rows = NamedSharding(mesh, PartitionSpec("rows"))  # type: ignore[no-untyped-call]
+        return int(find(jax.make_array_from_callback((mesh.size,), rows, lambda _: np.array([number], np.int32))))
+
+
+@cache
+def _comparing() -> tuple[Mesh, Any]:
+    """One device of each process, as a training has at least, and the program that they compare numbers with."""
+    devices = Devices.of(1)
+    assert devices.mesh is not None
+    return devices.mesh, jax.jit(jnp.max, out_shardings=devices.everywhere)
+
+
 @contextlib.contextmanager
 def partners() -> Iterator[None]:
     """What is done together with other processes: a clear error where one of them has ended."""
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1:
+    except (jax.errors.JaxRuntimeError, ValueError) as error:  # the latter while a number is fetched
+        if jax.process_count() == 1 or (isinstance(error, ValueError) and "Gloo" not in str(error)):
             raise
         atexit.register(_leave)
         raise RunError(
