@@ -11,9 +11,11 @@ from chainrule.calculus import reverse
 from chainrule.engine import interpret
 from chainrule.errors import ChainruleError, GraphError
 from chainrule.explain import Moment, Return
-from chainrule.explain.trace import _contraction_errors, _elementwise_error, few
+from chainrule.explain.numbers import brief
+from chainrule.explain.trace import Trace, _contraction_errors, _elementwise_error, few
 from chainrule.graph.graph import LEAVES
 from chainrule.graph.op import ABSENT, REGISTRY, is_float
+from chainrule.notation import columns
 
 x, y, z = (cr.input(name, ()) for name in "xyz")
 q, r = (x + y).named("q"), cr.maximum(y, z).named("r")
@@ -288,3 +290,102 @@ def test_missing_numbers_and_outputs_that_are_no_single_number():
     v = cr.input("v", (3,))
     with pytest.raises(ChainruleError, match="single number"):
         cr.trace(cr.tanh(v), {v: np.zeros(3)})
+
+
+# --- a row of a batch -------------------------------------------------------------------------------------
+
+
+def rows_and_batch(J, feeds, rows):
+    return [Trace(J, feeds, None, None, row=k) for k in range(rows)], Trace(J, feeds, None, None)
+
+
+def test_a_row_shows_what_it_adds_to_the_derivatives_by_parameters():
+    rng = np.random.default_rng(0)
+    x, y = cr.input("X", ("m", 3)), cr.input("Y", ("m", 1))
+    W, b, V = cr.parameter("W", (3, 4)), cr.parameter("b", (4,)), cr.parameter("V", (4, 1))
+    J = (cr.mean((cr.tanh(x @ W + b) @ V - y) ** 2)).named("J")
+    feeds = {n: rng.normal(size=s) for n, s in ((x, (5, 3)), (y, (5, 1)), (W, (3, 4)), (b, (4,)), (V, (4, 1)))}
+    rows, batch = rows_and_batch(J, feeds, 5)
+    for k, row in enumerate(rows):  # by hand
+        a = np.tanh(feeds[x][k] @ feeds[W] + feeds[b])
+        dz2 = 2 / 5 * (a @ feeds[V] - feeds[y][k])
+        dz1 = dz2 * feeds[V][:, 0] * (1 - a**2)
+        np.testing.assert_allclose(row["V"].gradient, np.outer(a, dz2), rtol=1e-12)
+        np.testing.assert_allclose(row["b"].gradient, dz1, rtol=1e-12)
+        np.testing.assert_allclose(row["W"].gradient, np.outer(feeds[x][k], dz1), rtol=1e-12)
+        (edge,) = [e for e in row.edges if e.by == "b"]
+        np.testing.assert_allclose(edge.upstream.sum(axis=0), edge.downstream)
+        assert f"of the whole batch, for it belongs to no row: {', '.join(batch_only(row))}" in str(row)
+    for name in ("W", "b", "V"):
+        np.testing.assert_allclose(sum(r[name].gradient for r in rows), batch[name].gradient, rtol=1e-12)
+
+
+def batch_only(row):
+    return [m.symbol for m in row.nodes if m.node.op.name == "sum" or m.symbol == "J"]
+
+
+def test_the_parts_of_the_rows_go_through_what_is_made_from_a_parameter_and_leave_a_penalty_aside():
+    rng = np.random.default_rng(1)
+    x, W = cr.input("X", ("m", 3)), cr.parameter("W", (3, 3))
+    J = (cr.sum(cr.tanh(x @ W) @ cr.transpose(W)) + 0.1 * cr.sum(W**2)).named("J")
+    feeds = {x: rng.normal(size=(6, 3)), W: rng.normal(size=(3, 3))}
+    rows, batch = rows_and_batch(J, feeds, 6)
+    np.testing.assert_allclose(sum(r["W"].gradient for r in rows) + 0.2 * feeds[W], batch["W"].gradient, rtol=1e-12)
+    for row in rows:
+        np.testing.assert_allclose(sum(row["W"].parts), row["W"].gradient)
+        penalty = next(m.symbol for m in row.nodes if m.node.op.name == "power")
+        assert f"{penalty} ← W" in str(row).splitlines()[-1]
+
+
+def test_a_row_of_a_recurrent_network_is_taken_out_of_steps_that_come_first():
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(12, 5, 2))
+    run = cr.fit(cr.Sequential(cr.RNN(3), cr.Dense(1)), X, X.sum((1, 2)), epochs=1, batch_size=6, dtype="float64")
+    moment = run.at(step=1)
+    rows, batch = [moment.trace(k) for k in range(6)], moment.trace()
+    for name in run.parameters:
+        np.testing.assert_allclose(sum(r[name].gradient for r in rows), batch[name].gradient, atol=1e-12)
+    assert all(m.value.shape == (5, 1, 2) for r in rows for m in r.nodes if m.node.op.name == "transpose")
+
+
+# --- numbers that are none --------------------------------------------------------------------------------
+
+
+def test_what_is_not_finite_is_said_not_to_have_been_checked():
+    x, w = cr.input("x", (4,)), cr.parameter("w", (1,))
+    J = cr.sum(cr.log(x) * w).named("J")
+    found = cr.trace(J, {x: np.array([1.0, 2.0, 0.0, 3.0]), w: np.array([0.0])})
+    bad = [(e.result, e.by) for e in found.edges if np.isnan(e.error)]
+    log = next(m.symbol for m in found.nodes if m.node.op.name == "log")
+    assert (log, "x") in bad
+    assert any(by == "w" for _, by in bad)
+    text = str(found)
+    assert f"on {len(found.edges) - len(bad)} of {len(found.edges)} edges, to 0e+00" in text
+    assert "0 × inf and inf − inf are NaN" in text
+    assert "[0 0.6931 … −inf … 1.099] (4,)" in text  # the bad one is not hidden
+    assert found.largest_error == 0
+
+
+def test_a_product_that_is_added_up_says_so():
+    x, b = cr.input("x", (2, 2)), cr.parameter("b", (2,))
+    found = cr.trace(cr.sum((x * b) ** 2).named("J"), {x: np.ones((2, 2)), b: np.array([1.0, 2.0])})
+    (edge,) = [e for e in found.edges if e.by == "b"]
+    assert "downstream = Σ upstream × local = " in str(edge)
+    assert "Σ [4 8]" in str(found)
+
+
+@pytest.mark.parametrize("width", [1, 3, 200])
+def test_the_table_fits_a_terminal_of_100_columns(width):
+    rng = np.random.default_rng(3)
+    X = 1e-5 * rng.normal(size=(30, width))
+    run = cr.fit(cr.Sequential(cr.Dense(width, "tanh"), cr.Dense(width, "tanh"), cr.Dense(1)), X, X.sum(1), epochs=1)
+    for text in (str(run.trace(X[:9], X[:9].sum(1))), str(run.at(step=0).trace(3))):
+        assert max(map(columns, text.splitlines())) <= 100
+        assert "∂A1/∂Z1 = 1 − A1²" in text
+
+
+def test_a_number_that_differs_is_not_hidden_among_equal_ones():
+    assert brief(np.array([0, 0, 0, 5, 0, 7, 0])) == "[0 0 … 5 … 0] (7,)"
+    assert brief(np.array([0, 1, 0, 5, 0])) == "[0 1 … 0] (5,)"
+    assert brief(np.array([np.inf, 1, np.nan, 2])) == "[inf 1 … 2] (4,)"
+    assert brief(np.zeros(9), 2) == "[0 … 0] (9,)"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from textwrap import indent
+from textwrap import indent, wrap
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from chainrule.engine import interpret
 from chainrule.engine.draws import Key
 from chainrule.engine.program import FIRST
 from chainrule.errors import GraphError, near
-from chainrule.explain.numbers import aligned, brief, number
+from chainrule.explain.numbers import WIDE, brief, fitted, number
+from chainrule.explain.one_row import one_row
 from chainrule.graph.body import has_body
-from chainrule.graph.dim import Dim
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.op import Elementwise, is_float
@@ -87,7 +87,8 @@ class Passage:
         numbers: the same with numbers plugged in, for the first element; "" where there is no local derivative.
         jacobian: the structure and the size of the Jacobian of this edge.
         error: |downstream − upstream × local|, relative; for a contraction checked along a random direction v:
-            ⟨upstream, J v⟩ = ⟨downstream, v⟩.
+            ⟨upstream, J v⟩ = ⟨downstream, v⟩. NaN where one of the numbers is not finite; in the trace of a row it is
+            that of the whole batch.
     """
 
     node: Node
@@ -111,10 +112,15 @@ class Passage:
             lines.append(f"  that is used {self.jacobian}")
         else:
             lines.append(f"  local {self.derivative}")
-            lines.append(f"  downstream = upstream × local = {product(self)}")
+            lines.append(f"  downstream = {'Σ ' if self.adds else ''}upstream × local = {product(self)}")
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    @property
+    def adds(self) -> bool:
+        """Whether the products are added up, for an operand that was repeated, as a bias over the rows."""
+        return self.local is not None and self.local.size != self.downstream.size
 
     @property
     def derivative(self) -> str:
@@ -235,7 +241,8 @@ class Trace:
         nodes: every node in the order of computation, a :class:`Moment` each.
         edges: every edge in the order of the backward pass, a :class:`Passage` each.
 
-    With ``row``, of all that has an entry for each example only that of one example is shown.
+    With ``row`` they are those of one example among the others of its batch: its own values and derivatives, and what
+    it adds to the derivatives by parameters. What belongs to no example alone, as the cost, is the whole batch's.
     """
 
     def __init__(
@@ -253,14 +260,12 @@ class Trace:
         back = reverse(output, leaves)
         found = [n for e in back.edges for n in (e.upstream, e.local, e.downstream) if n is not None]
         values = interpret([*graph, *back.adjoints.values(), *found], feeds, dtype, key=key)
-        self._values = {n: np.asarray(v) for n, v in values.items()}
+        self._values: Mapping[Node, Array] = {n: np.asarray(v) for n, v in values.items()}
         self._names = _names(graph)
         errors = _errors(back.edges, self._values)
-        self._one_row = row is not None
-        if row is not None:
-            counts = {n.shape[0] for n in graph.inputs if n.shape and isinstance(n.shape[0], Dim)}
-            of_each = {n for n in self._values if n.shape and n.shape[0] in counts}
-            self._values = {n: v[row : row + 1] if n in of_each else v for n, v in self._values.items()}
+        self._one_row = None if row is None else one_row(row, graph, back.edges, self._values, dtype)
+        if self._one_row is not None:
+            self._values = self._one_row.values
         self.edges = [self._passage(e, error) for e, error in zip(back.edges, errors, strict=True)]
         arriving: dict[Node, list[Array]] = {}
         for edge in self.edges:
@@ -273,6 +278,9 @@ class Trace:
         (formula,), _ = write([node], names=self._names)
         formula = repeats(node, self._names) if has_body(node) else formula
         gradient = None if adjoint is None else self._values[adjoint]
+        if self._one_row is not None and node in self._one_row.parts:
+            parts = self._one_row.parts[node]
+            gradient = np.asarray(sum(parts))
         return Moment(node, self._names[node].text, formula, node.op.gate, self._values[node], gradient, tuple(parts))
 
     def _passage(self, edge: Edge, error: float) -> Passage:
@@ -281,14 +289,17 @@ class Trace:
         local = None if edge.local is None else np.broadcast_to(value[edge.local], value[node].shape)
         rule, numbers = _rule(edge, symbol, value)
         size = f"{value[node].size:,} × {value[operand].size:,}"
+        upstream, downstream = value[edge.upstream], value[edge.downstream]
+        if self._one_row is not None and edge in self._one_row.flows:
+            upstream, downstream = self._one_row.flows[edge]
         return Passage(
             node=node,
             operand=operand,
             result=symbol[node].text,
             by=symbol[operand].text,
-            upstream=value[edge.upstream],
+            upstream=upstream,
             local=local,
-            downstream=value[edge.downstream],
+            downstream=downstream,
             rule=rule,
             numbers=numbers,
             jacobian=f"{node.op.structure}, {size}" if local is not None else f"in place of a Jacobian of {size}",
@@ -299,8 +310,8 @@ class Trace:
 
     @property
     def largest_error(self) -> float:
-        """The largest error of ``downstream = upstream × local`` over all edges."""
-        return max((e.error for e in self.edges), default=0.0)
+        """The largest error of ``downstream = upstream × local`` over all edges whose numbers are finite."""
+        return max((e.error for e in self.edges if np.isfinite(e.error)), default=0.0)
 
     def __getitem__(self, key: Node | str) -> Moment:
         """A node's moment, by the node or by what it is called."""
@@ -358,8 +369,20 @@ class Trace:
             shown = {m.node for m in self.nodes if m.node.name}
         elif open:
             shown = self._layer(open)
-        whole = ["  what belongs to no row alone, as parameters, is that of the whole batch"] if self._one_row else []
-        return "\n".join([*self._forward(shown), "", *self._backward(shown), *whole])
+        return "\n".join([*self._forward(shown), "", *self._backward(shown), *self._of_whom(shown)])
+
+    def _of_whom(self, shown: set[Node]) -> list[str]:
+        """Which numbers are the row's own, where a row is shown."""
+        if self._one_row is None:
+            return []
+        names, row = self._names, self._one_row
+        whole = [m.symbol for m in self.nodes if m.node in row.whole & shown]
+        whole += [f"{names[e.node].text} ← {names[e.node.inputs[e.position]].text}" for e in row.aside]
+        lines = ["  by a parameter it is what this row adds to the derivative; all rows make up that of the batch"]
+        if whole:
+            text = f"of the whole batch, for it belongs to no row: {', '.join(whole)}"
+            lines += wrap(text, WIDE, initial_indent="  ", subsequent_indent="    ")
+        return lines
 
     def _layer(self, name: str) -> set[Node]:
         layers = {m.node: self._names[m.node].layer for m in self.nodes}
@@ -372,38 +395,47 @@ class Trace:
         return {n for n in layers if n.scope in scopes}
 
     def _forward(self, shown: set[Node]) -> list[str]:
-        rows = [("forward", "", "value", "gate")]
-        rows += [
-            (f"  {m.symbol}", f"= {m.formula}" if m.node.inputs else "", brief(m.value), m.gate)
-            for m in self.nodes
-            if m.node in shown
-        ]
-        hidden = len(self.nodes) - len(rows) + 1
+        moments = [m for m in self.nodes if m.node in shown]
+        rows = [[f"  {m.symbol}", f"= {m.formula}" if m.node.inputs else "", "", m.gate] for m in moments]
+        tables = (
+            [("forward", "", "value", "gate")]
+            + [(*row[:2], brief(m.value, most), row[3]) for row, m in zip(rows, moments, strict=True)]
+            for most in (3, 2)
+        )
+        hidden = len(self.nodes) - len(moments)
         note = [f"  and {hidden:,} more nodes; open= shows those of a layer"] if hidden else []
-        return [*aligned(rows), *note]
+        return [*fitted(tables), *note]
 
     def _backward(self, shown: set[Node]) -> list[str]:
-        rows = [("backward", "upstream", "× local", "= downstream", "local derivative")]
+        edges = [e for m in self.nodes if m.node in shown for e in self._edges_of.get(m.node, ())]
+        contracted = any(e.local is None for e in edges)
+        u = "; u is the upstream derivative" if contracted else ""
+        head, *rest = self._checked
+        return [*fitted(self._returns(shown, write) for write in (brief, few)), f"  {head}{u}", *rest]
+
+    def _returns(self, shown: set[Node], write: Callable[[Array], str]) -> list[tuple[str, ...]]:
+        """The rows of the backward table, with numbers written at more or less length."""
+        rows: list[tuple[str, ...]] = [("backward", "upstream", "× local", "= downstream", "local derivative")]
         for m in reversed(self.nodes):
             if m.node not in shown:
                 continue
             if len(m.parts) > 1 and m.gradient is not None:
+                added = f"copy adds {len(m.parts)} derivatives"
+                rows.append((f"  {m.symbol}", "", "", f"Σ {write(m.gradient)}", added))
+            for e in self._edges_of.get(m.node, ()):
+                local = "" if e.local is None else write(e.local)
+                added = "Σ " if e.adds else ""
                 rows.append(
-                    (f"  {m.symbol}", "", "", f"Σ {brief(m.gradient)}", f"copy adds {len(m.parts)} derivatives")
+                    (f"  {e.result} ← {e.by}", write(e.upstream), local, added + write(e.downstream), e.derivative)
                 )
-            rows += [
-                (
-                    f"  {e.result} ← {e.by}",
-                    brief(e.upstream),
-                    "" if e.local is None else brief(e.local),
-                    brief(e.downstream),
-                    e.derivative,
-                )
-                for e in self._edges_of.get(m.node, ())
-            ]
-        checked = f"  downstream = upstream × local on all {len(self.edges):,} edges, to {self.largest_error:.0e}"
-        contracted = any(e.local is None for m in self.nodes if m.node in shown for e in self._edges_of.get(m.node, ()))
-        return [*aligned(rows), checked + ("; u is the upstream derivative" if contracted else "")]
+        return rows
+
+    @property
+    def _checked(self) -> list[str]:
+        count, finite = len(self.edges), sum(np.isfinite(e.error) for e in self.edges)
+        of, to = f"all {count:,}" if finite == count else f"{finite:,} of {count:,}", f"{self.largest_error:.0e}"
+        rest = [] if finite == count else ["  the other edges have NaN or infinity: 0 × inf and inf − inf are NaN"]
+        return [f"downstream = upstream × local on {of} edges" + (f", to {to}" if finite else ""), *rest]
 
     @cached_property
     def _edges_of(self) -> dict[Node, list[Passage]]:
@@ -535,8 +567,9 @@ def _written(formula: Node, names: Names) -> str:
 
 def _errors(edges: Sequence[Edge], values: Mapping[Node, Array]) -> list[float]:
     """How far each edge is from ``downstream = upstream × local``."""
-    contracted = _contraction_errors([e for e in edges if e.local is None], values)
-    return [_elementwise_error(e, e.local, values) if e.local is not None else contracted[e] for e in edges]
+    with np.errstate(all="ignore"):
+        contracted = _contraction_errors([e for e in edges if e.local is None], values)
+        return [_elementwise_error(e, e.local, values) if e.local is not None else contracted[e] for e in edges]
 
 
 def _elementwise_error(edge: Edge, local: Node, values: Mapping[Node, Array]) -> float:
@@ -572,6 +605,8 @@ def _sum_to(array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _relative(a: Any, b: Any) -> float:
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("nan")
     difference = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
     scale = np.maximum(1.0, np.abs(np.asarray(b, np.float64)))
     return float(np.max(difference / scale, initial=0.0))
@@ -602,4 +637,4 @@ def summed(parts: Sequence[Array]) -> str:
 def product(edge: Passage) -> str:
     """``2 × 3 = 6``."""
     assert edge.local is not None
-    return f"{brief(edge.upstream)} × {brief(edge.local)} = {brief(edge.downstream)}"
+    return f"{'Σ ' if edge.adds else ''}{brief(edge.upstream)} × {brief(edge.local)} = {brief(edge.downstream)}"
