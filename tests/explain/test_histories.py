@@ -82,3 +82,65 @@ def test_what_was_not_watched(run):
         run.watched.figure("rmse")
     with pytest.raises(ConfigurationError, match="was not watched"):
         run.watched.figure(("A1", "max"))
+
+
+# --- a training that ended in NaN or infinity --------------------------------------------------------------
+
+
+def diverged(network=None, rate=0.35, **options):
+    labels = X @ np.array([1.0, 2.0, 3.0]) + 10
+    network = network or cr.Sequential(cr.Dense(4, "relu"), cr.Dense(1))
+    optimizer = cr.GradientDescent(rate)
+    with pytest.warns(cr.TrainingWarning):
+        return cr.fit(network, X, labels, optimizer=optimizer, epochs=30, **options)
+
+
+def words(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def test_the_end_of_a_diverged_training_is_marked():
+    run = diverged(validation_split=0.2, seed=1)
+    assert run.history.diverged > 1
+    (axes,) = run.history.figure().axes
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), run.history["loss"])
+    assert axes.lines[-1].get_xdata() == [run.history.diverged] * 2
+    assert words(axes) == ["NaN or infinity"]
+    first = diverged(cr.Sequential(cr.Dense(4, "relu"), cr.Dense(4, lambda z: cr.log(-cr.abs(z))), cr.Dense(1)))
+    assert first.history.diverged == 1
+    (axes,) = first.history.figure().axes
+    assert words(axes) == ["no finite number"]
+
+
+def test_what_was_watched_is_shown_up_to_where_it_was_finite():
+    run = diverged(rate=5.0, batch_size=10, watch=True, every=1)
+    watched = run.watched
+    ended = watched.steps[~np.isfinite(watched["J", "mean"])][0]
+    assert 0 < ended < watched.steps[-1]
+    figure = watched.figure()
+    figure.canvas.draw()
+    axes = {a.get_title(): a for a in figure.axes}
+    for panel in axes.values():
+        assert "NaN or infinity" in words(panel)
+        assert panel.lines[-1].get_xdata() == [ended] * 2
+    dead = axes["share of dead units"].lines[0].get_ydata()
+    np.testing.assert_array_equal(np.isfinite(dead), watched.steps < ended)
+    np.testing.assert_array_equal(axes["root mean square of $dZ$"].lines[0].get_ydata()[watched.steps > ended], np.nan)
+    cost = axes["mean of $J$"]  # its label is where its last finite number is, on a scale of factors
+    (label,) = [t for t in cost.texts if t.get_text() == "$J$"]
+    last = float(watched["J", "mean"][watched.steps < ended][-1])
+    low, high = np.log(cost.get_ylim())
+    assert label.xyann[1] == pytest.approx((np.log(last) - low) / (high - low))
+
+
+def test_a_histogram_ends_with_what_was_finite():
+    run = diverged(rate=5.0, batch_size=10, watch={"W1": ["histogram", "rms"], "dW2": ["histogram", "rms"]}, every=1)
+    panels = {a.get_title(): a for a in run.watched.figure().axes}
+    picture = panels["histogram of $W^{[1]}$"].images[0].get_array()
+    bad = ~np.isfinite(run.watched["dW2", "rms"])
+    assert bad.any()
+    assert not picture[:, bad].any()
+    np.testing.assert_allclose(picture[:, ~bad].sum(axis=0), 1)
+    log = cr.Sequential(cr.Dense(4, "relu"), cr.Dense(4, lambda z: cr.log(-cr.abs(z))), cr.Dense(1))
+    (panel, *_) = diverged(log, watch={"dW1": ["histogram", "rms"]}).watched.figure("histogram").axes
+    assert words(panel) == ["no finite number"]

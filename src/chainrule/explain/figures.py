@@ -75,10 +75,10 @@ def shades(count: int) -> list[Any]:
 
 def label_ends(axes: Axes, x: float, ends: Sequence[float], texts: Sequence[str], colours: Sequence[Any]) -> None:
     """Write the name of every line at its right end, one below the other where they come close."""
-    low, high = axes.get_ylim()
-    room = 0.085 * (high - low) * 3.2 / axes.get_figure().get_size_inches()[1] * _rows(axes)  # type: ignore[union-attr]
-    order = sorted(range(len(ends)), key=lambda k: ends[k])
-    place = [float(np.clip(ends[k], low, high)) for k in order]
+    room = 0.085 * 3.2 / axes.get_figure().get_size_inches()[1] * _rows(axes)  # type: ignore[union-attr]
+    heights = [float(_height(axes, x, end)) for end in ends]  # as shares of the axes', which may be logarithmic
+    order = sorted(range(len(ends)), key=lambda k: heights[k])
+    place = [float(np.clip(heights[k], 0, 1)) for k in order]
     for _ in range(200):  # push apart, both ways, until all have room
         moved = False
         for i in range(len(place) - 1):
@@ -90,12 +90,12 @@ def label_ends(axes: Axes, x: float, ends: Sequence[float], texts: Sequence[str]
         if not moved:
             break
     for i in range(len(place)):  # none below the axes
-        place[i] = max(place[i], low if i == 0 else place[i - 1] + room * (1 - 1e-9))
+        place[i] = max(place[i], 0 if i == 0 else place[i - 1] + room * (1 - 1e-9))
     for k, y in zip(order, place, strict=True):
         axes.annotate(
             texts[k],
             (x, ends[k]),
-            (1.03, (y - low) / (high - low)),
+            (1.03, y),
             textcoords="axes fraction",
             va="center",
             ha="left",
@@ -103,6 +103,23 @@ def label_ends(axes: Axes, x: float, ends: Sequence[float], texts: Sequence[str]
             color=colours[k],
             annotation_clip=False,
         )
+
+
+def mark_end(axes: Axes, x: float) -> None:
+    """A line where the numbers ceased to be finite; words alone in axes that show none."""
+    if axes.images or any(np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in axes.lines):
+        axes.axvline(x, color=GREY, linestyle=(0, (1, 1.5)), linewidth=1.2)
+        axes.text(x, 0.5, "NaN or infinity", transform=axes.get_xaxis_transform(), **_ASIDE, rotation=90)
+    else:
+        axes.text(0.5, 0.5, "no finite number", transform=axes.transAxes, **_ASIDE)
+        axes.set_yticks([])
+
+
+_ASIDE: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": GREY, "backgroundcolor": "white"}
+
+
+def _height(axes: Axes, x: float, y: float) -> float:
+    return float(axes.transLimits.transform(axes.transScale.transform((x, y)))[1])
 
 
 def _rows(axes: Axes) -> int:

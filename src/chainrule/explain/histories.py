@@ -26,13 +26,13 @@ MOST_LINES = 8
 
 
 def draw_history(history: History) -> Drawing:
-    """Loss and metrics over the epochs, each with its validation beside it.
+    """Loss and metrics over the epochs, each with its validation beside it; where they ceased to be finite is marked.
 
     Errors: no epoch was run.
     """
     if not history.epochs:
         raise ConfigurationError("no epoch was run, so there is no curve", expected="a trained network")
-    from chainrule.explain.figures import COLOURS, DASHES, GREY, drawing, style
+    from chainrule.explain.figures import COLOURS, DASHES, GREY, drawing, mark_end, style
 
     shown = list(dict.fromkeys(c.removeprefix("validation_") for c in history.columns))  # some are validation's alone
     epochs = np.arange(1, history.epochs + 1)
@@ -54,6 +54,9 @@ def draw_history(history: History) -> Drawing:
                     )
             if history.best_epoch:
                 axes.axvline(history.best_epoch, color=GREY, linestyle=(0, (1, 1.5)), linewidth=1.2, label="kept")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            if history.diverged:
+                mark_end(axes, history.diverged)
             _scale(axes, history[column if column in history else f"validation_{column}"])
             axes.set(xlabel="epoch", ylabel="cost $J$" if column == "loss" else column.replace("_", " "))
         handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -77,18 +80,19 @@ def draw_watched(watched: Watched, *names: Any) -> Drawing:
         if statistic != "histogram":
             together.setdefault((statistic, _kind(quantity)), []).append(quantity)
     histograms = [q for q, s in keys if s == "histogram"]
-    count = len(together) + len(histograms)
+    count, ended = len(together) + len(histograms), _ended(watched)
     across = min(count, 3)
     down = -(-count // across)
     with style():
         figure = drawing(4.3 * across + 0.4, 3.2 * down)
         panels = list(np.ravel(figure.subplots(down, across, squeeze=False)))
         for axes, ((statistic, _), quantities) in zip(panels, together.items(), strict=False):
-            _lines(axes, watched, statistic, quantities)
+            _lines(axes, watched, statistic, quantities, ended)
         for axes, quantity in zip(panels[len(together) :], histograms, strict=False):
-            _image(figure, axes, watched, quantity)
+            _image(figure, axes, watched, quantity, ended)
         for axes in panels[:count]:
             axes.set_xlabel("step")
+            axes.xaxis.get_major_locator().set_params(integer=True)
         for axes in panels[count:]:
             axes.set_axis_off()
     return figure
@@ -122,10 +126,12 @@ def _kind(quantity: str) -> str:
     return re.sub(r"\d+(\.\d+)?$", "", quantity)
 
 
-def _lines(axes: Axes, watched: Watched, statistic: str, quantities: Sequence[str]) -> None:
-    from chainrule.explain.figures import label_ends, look, shades, symbol
+def _lines(axes: Axes, watched: Watched, statistic: str, quantities: Sequence[str], ended: float) -> None:
+    from chainrule.explain.figures import label_ends, look, mark_end, shades, symbol
 
-    columns = [watched[q, statistic] for q in quantities]
+    # Of NaN a comparison is false, and after it a derivative that ReLU stops is 0: neither says anything.
+    shown_to = watched.steps < ended if statistic in TOLD_OF_ALL else watched.steps <= ended
+    columns = [np.where(shown_to, watched[q, statistic], np.nan) for q in quantities]
     many = len(quantities) > MOST_LINES
     looks = (
         [{"color": c, "linestyle": "-"} for c in shades(len(quantities))]
@@ -133,19 +139,38 @@ def _lines(axes: Axes, watched: Watched, statistic: str, quantities: Sequence[st
         else list(map(look, range(len(quantities))))
     )
     for column, style_ in zip(columns, looks, strict=True):
-        axes.plot(watched.steps, column, **style_, marker="o" if len(watched) < 3 else "", linewidth=1.4)
+        few = np.isfinite(column).sum() < 3
+        axes.plot(watched.steps, column, **style_, marker="o" if few else "", linewidth=1.4)
     _scale(axes, np.concatenate(columns) if statistic not in SHARES else np.zeros(1))
     shown = list(range(len(quantities))) if not many else [0, len(quantities) - 1]
     axes.set_xlim(watched.steps[0], max(watched.steps[-1], watched.steps[0] + 1))
-    ends = [float(columns[k][-1]) for k in shown]
+    ends = {k: columns[k][np.isfinite(columns[k])][-1:] for k in shown}
+    shown = [k for k in shown if ends[k].size]
     label_ends(
-        axes, watched.steps[-1], ends, [symbol(quantities[k]) for k in shown], [looks[k]["color"] for k in shown]
+        axes,
+        watched.steps[-1],
+        [float(ends[k][0]) for k in shown],
+        [symbol(quantities[k]) for k in shown],
+        [looks[k]["color"] for k in shown],
     )
+    if ended <= watched.steps[-1]:
+        mark_end(axes, ended)
     of = symbol(_kind(quantities[0]))
     axes.set_title(STATISTICS.get(statistic, statistic) + ("" if statistic in UNITS else f" of {of}"))
 
 
+def _ended(watched: Watched) -> float:
+    """The first step whose cost was not finite, or where that was not watched, anything that is ever; else infinity."""
+    finite = {key: np.isfinite(v) for key, v in watched.columns.items() if key[1] not in TOLD_OF_ALL}
+    every = list(finite.values())
+    telling = [f for (name, _), f in finite.items() if name == "J"] or [f for f in every if f.any()] or every
+    sound = np.all([np.full(len(watched), True), *telling], axis=0)
+    return np.inf if sound.all() else float(watched.steps[sound.argmin()])
+
+
 SHARES = ("zeros", "dead", "saturated")
+TOLD_OF_ALL = (*SHARES, "histogram")
+"""Made from comparisons, which are false of NaN: they are finite always."""
 UNITS = ("dead", "saturated")
 """Said of activations alone."""
 STATISTICS = {
@@ -159,12 +184,16 @@ STATISTICS = {
 """How statistics are called in figures."""
 
 
-def _image(figure: Any, axes: Axes, watched: Watched, quantity: str) -> None:
+def _image(figure: Any, axes: Axes, watched: Watched, quantity: str, ended: float) -> None:
     """The histogram over the steps: a column for each sample, a row for each power of ten, zero in the middle."""
-    from chainrule.explain.figures import symbol
+    from chainrule.explain.figures import mark_end, symbol
 
-    table = watched[quantity, "histogram"].T
+    axes.set_title(f"histogram of {symbol(quantity)}")
+    table = np.where(watched.steps < ended, watched[quantity, "histogram"].T, 0)
     filled = np.flatnonzero(table.max(axis=1) > 0)
+    if not filled.size:
+        mark_end(axes, ended)
+        return
     low, high = int(filled.min()), int(filled.max()) + 1
     steps = watched.steps
     width = watched.every
@@ -182,7 +211,8 @@ def _image(figure: Any, axes: Axes, watched: Watched, quantity: str) -> None:
     ]
     axes.set_yticks(at, [_power(EDGES[k - 1]) for k in at])
     figure.colorbar(picture, ax=axes, label="share", pad=0.02)
-    axes.set_title(f"histogram of {symbol(quantity)}")
+    if ended <= steps[-1]:
+        mark_end(axes, ended)
 
 
 def _power(edge: float) -> str:
