@@ -360,7 +360,11 @@ def test_a_rule_that_cannot_run_says_what_it_would_need():
     run = cr.fit(dense(4, 1), *straight(), epochs=3)
     report = str(run.why())
     assert report.startswith("nothing suspicious was found, but only 2 of 21 rules could look")
-    assert "  nothing was watched: train with watch=True\n    inputs not scaled, labels not scaled" in report
+    how = "train with watch=True, or ask at a step: run.at(step=0).why()"
+    assert f"  nothing was watched: {how}\n    inputs not scaled, labels not scaled" in report
+    at_a_step = run.at(step=0).why()
+    assert len(at_a_step.silent) > 10
+    assert at_a_step.could_not_run["learning rate too small"] == "it takes 1 epoch, this run has 0"
     assert "  it takes 5 epochs, this run has 3\n    loss not falling" in report
     assert "  there was no validation: give validation_split=0.2\n    over-fitting" in report
     watched = fit(dense(4, 1), *straight()).why()
@@ -394,3 +398,35 @@ def test_a_cost_of_one_s_own_has_no_labels_to_ask():
     x, w = cr.input("x", ("m", 2)), cr.parameter("w", (2,), initializer=1.0)
     run = cr.fit(cr.Model(x, x @ w), straight()[0][:, :2], loss=cr.mean((x @ w - 3) ** 2), epochs=12, watch=True)
     assert run.why().could_not_run["target leakage"] == "there are no labels, but a cost of one's own"
+
+
+def test_rules_do_not_look_at_what_is_not_finite():
+    def broken(z):
+        return cr.log(z)
+
+    run = fit(cr.Sequential(cr.Dense(4, "relu"), cr.Dense(4, broken), cr.Dense(1)), *curve())
+    assert run.history.diverged == 1
+    assert np.isnan(run.watched["J", "mean"]).all()
+    found = run.why()
+    assert [f.rule for f in found] == ["first bad number"]
+    start = "no epoch ended with finite numbers: the parameters are those of the start"
+    assert {r for r, why in found.could_not_run.items() if why == start} == {
+        *("equal units", "dead units", "saturated units", "learning rate too small")
+    }
+    assert found.could_not_run["update-to-weight ratio"].startswith("the numbers of every step that was watched")
+    assert found.could_not_run["loss not falling"] == "it takes 5 epochs of a finite loss, this run has 0"
+    assert set(found.silent) <= set(RULES) - set(found.could_not_run)
+    step = run.at().why()
+    assert [(f.rule, f.where) for f in step] == [("first bad number", "step 0")]
+
+
+def test_steps_before_the_first_bad_number_are_looked_at():
+    run = fit(dense(8, 1), *straight(), optimizer=cr.GradientDescent(20.0), batch_size=10)
+    bad = (run.first_bad.epoch - 1) * run.watched.steps_per_epoch + run.first_bad.batch - 1
+    assert run.watched.steps[0] < bad <= run.watched.steps[-1]
+    findings = {f.rule: f for f in run.why()}
+    kept = np.isfinite([run.watched["J", "mean"], run.watched["ΔW1", "rms"], run.watched["ΔW2", "rms"]]).all(axis=0)
+    assert 0 < kept.sum() < len(kept)
+    ratios = {n: np.median(run.watched[f"Δ{n}", "rms"][kept] / run.watched[n, "rms"][kept]) for n in ("W1", "W2")}
+    assert f"by {max(ratios.values()):,.0f} times its size" in findings["learning rate too large"].found
+    assert "poor initialisation" not in {f.rule for f in run.at().why()}  # J = inf is not that before the first step

@@ -41,7 +41,7 @@ class Diagnosis:
             head += f", but only {ran} of {all_of_them} rules could look"
         lines = [*([head] if head else []), *("\n" + str(f) for f in self.findings)]
         if self.silent:
-            lines += ["", f"found nothing ({len(self.silent)} rules): {', '.join(self.silent)}"]
+            lines += ["", f"found nothing ({ran} rule{'' if ran == 1 else 's'}): {', '.join(self.silent)}"]
         if self.could_not_run:
             rules: dict[str, list[str]] = {}
             for rule, need in self.could_not_run.items():

@@ -63,16 +63,47 @@ class Patient:
         return str(self.columns[k]) if k < len(self.columns) else f"column {k}"
 
     @cached_property
-    def watched(self) -> Watched:
-        """What was sampled."""
+    def sampled(self) -> Watched:
+        """What was sampled, also after the first number that was not finite."""
         if self.run.watched is None or not len(self.run.watched):
-            raise CannotTellError("nothing was watched: train with watch=True")
+            raise CannotTellError("nothing was watched: train with watch=True, or ask at a step: run.at(step=0).why()")
         return self.run.watched
 
-    @cached_property
+    @property
     def facts(self) -> Mapping[str, Any]:
         """What was noted of the examples."""
-        return self.watched.facts
+        return self.sampled.facts
+
+    @cached_property
+    def spoilt(self) -> int | None:
+        """The first step that was sampled whose cost or parameters were not finite."""
+        told = [
+            q for q in self.sampled.quantities if q == "J" or self._group(q) in ("parameters", "gradients", "updates")
+        ]
+        columns = [self.sampled.columns[k] for k in self.sampled.keys if k[0] in told]
+        bad = ~np.isfinite(columns).all(axis=0) if columns else np.zeros(0, bool)
+        return int(self.sampled.steps[bad.argmax()]) if bad.any() else None
+
+    @cached_property
+    def watched(self) -> Watched:
+        """What was sampled while the numbers were finite."""
+        if self.spoilt is None:
+            return self.sampled
+        all_of_it = self.sampled
+        before = all_of_it.steps < self.spoilt
+        if not before.any():
+            raise CannotTellError("the numbers of every step that was watched are NaN or infinite")
+        columns = [all_of_it.columns[k][before] for k in all_of_it.keys]
+        of_epoch, facts = all_of_it.steps_per_epoch, all_of_it.facts
+        return Watched(all_of_it.keys, columns, all_of_it.steps[before], all_of_it.every, of_epoch, facts)
+
+    def _group(self, quantity: str) -> str:
+        return self.quantities[quantity].group if quantity in self.quantities else ""
+
+    def end_of_training(self) -> None:
+        """A rule that looks at what training has led to asks for it."""
+        if self.run.history.diverged == 1:
+            raise CannotTellError("no epoch ended with finite numbers: the parameters are those of the start")
 
     @cached_property
     def quantities(self) -> dict[str, Quantity]:
@@ -159,7 +190,10 @@ class Patient:
     def epochs(self, least: int) -> None:
         """A rule that needs some epochs asks for them."""
         if len(self.loss) < least:
-            raise CannotTellError(f"it takes {least} epochs, this run has {len(self.loss)}")
+            takes = f"{least} epoch{'' if least == 1 else 's'}" + (
+                " of a finite loss" if self.run.history.diverged else ""
+            )
+            raise CannotTellError(f"it takes {takes}, this run has {len(self.loss)}")
 
 
 Rule = Callable[[Patient], Iterator[Finding]]

@@ -73,6 +73,7 @@ def _final(patient: Patient) -> Iterator[Finding]:
 
 @rule("equal units")
 def _symmetric(patient: Patient) -> Iterator[Finding]:
+    patient.end_of_training()
     for name in patient.weights[:-1]:
         W = np.asarray(patient.run.parameters[name])
         if W.shape[-1] > 1 and np.ptp(W, axis=-1).max() <= 1e-7 * max(float(np.abs(W).max()), 1e-30):

@@ -11,6 +11,15 @@ from chainrule.explain.patient import Finding, Patient, rule
 def _first_bad(patient: Patient) -> Iterator[Finding]:
     bad = patient.run.first_bad
     if patient.run.history.diverged is None:
+        if patient.run.watched is not None and patient.spoilt is not None:  # of a run at one of its steps
+            yield Finding(
+                "first bad number",
+                f"step {patient.spoilt:,}",
+                "a cost, parameter or derivative that is not finite",
+                "every number is finite",
+                "",
+                "run.at().trace() shows where it arises; a smaller learning rate, or clip_norm=1",
+            )
         return
     if bad is None:
         yield Finding(

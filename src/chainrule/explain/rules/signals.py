@@ -16,6 +16,7 @@ DEAD, ALL_BUT, SATURATED = 0.5, 0.9, 0.5
 
 @rule("dead units")
 def _dead(patient: Patient) -> Iterator[Finding]:
+    patient.end_of_training()
     idle = patient.facts.get("idle", {})
     limit = ALL_BUT if patient.has_learned else DEAD  # units that are not needed do no harm
     for name, share in patient.watched_of("dead", "activations").items():
@@ -34,6 +35,7 @@ def _dead(patient: Patient) -> Iterator[Finding]:
 
 @rule("saturated units")
 def _saturated(patient: Patient) -> Iterator[Finding]:
+    patient.end_of_training()
     for name, share in patient.watched_of("saturated", "activations").items():
         output = patient.quantities[name].node is patient.step.forms.get(patient.step.model.output)
         late = float(np.median(last_quarter(share)))
@@ -104,6 +106,8 @@ SPREAD, CHANCE, FAR = 100.0, 3.0, 30.0
 
 @rule("poor initialisation")
 def _initial(patient: Patient) -> Iterator[Finding]:
+    if patient.watched.steps[0] > 0:
+        raise CannotTellError("the first step was not watched")
     output = patient.step.forms.get(patient.step.model.output)
     rms = {q: float(v[0]) for q, v in patient.watched_of("rms", "activations").items() if len(v)}
     hidden = {q: v for q, v in rms.items() if patient.quantities[q].node is not output and np.isfinite(v)}

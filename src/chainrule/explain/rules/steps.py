@@ -94,9 +94,11 @@ CREEPS, STEADY, UNBENT = 0.5, 0.8, 0.5
 
 @rule("learning rate too small")
 def _too_small(patient: Patient) -> Iterator[Finding]:
+    patient.end_of_training()
+    patient.epochs(1)
     name, ratio = max(_step_ratios(patient).items(), key=lambda item: item[1])
     loss = patient.loss
-    if not len(loss) or patient.found & set(STUCK) or loss[-1] <= CREEPS * loss[0]:
+    if patient.found & set(STUCK) or loss[-1] <= CREEPS * loss[0]:
         return
     advice = "a learning rate that is ten to a hundred times larger"
     if ratio < STEP_SMALL:
