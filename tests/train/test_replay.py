@@ -255,6 +255,12 @@ def test_the_step_of_the_first_bad_number():
     assert 17 in moment.rows
     assert not np.isfinite(moment.cost)
     assert np.isfinite(moment.parameters["W1"]).all()
+    table = {line.split()[0]: line for line in str(moment).splitlines()[3:]}  # without a warning of NumPy
+    assert table["J"].endswith("1 of 1 not finite")
+    assert "finite" not in table["W1"]
+    Z1 = moment["Z1"].astype(np.float64)
+    finite = Z1[np.isfinite(Z1)]
+    assert f"{finite.mean():>12.4g}{np.sqrt((finite**2).mean()):>12.4g}" in table["Z1"]
     with pytest.raises(ConfigurationError, match="every number of this training was finite"):
         trained("float64").at()
 

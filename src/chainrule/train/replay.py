@@ -342,15 +342,19 @@ class ReplayedStep:
         return READINGS["trace_step"](self, row, as_written=as_written, objective=objective)
 
     def __str__(self) -> str:
-        """Where it is, its cost, and the size of each quantity."""
+        """Where it is, its cost, and the size of each quantity: of the numbers that are finite."""
         steps = self._replay.steps
         head = f"step {self.step:,}: batch {self.batch:,} of {steps:,} in epoch {self.epoch:,}, {len(self.rows):,} rows"
         lines = [head, "", f"{'':<10}{'shape':<16}{'mean':>12}{'rms':>12}{'min':>12}{'max':>12}"]
         for name, value in self.quantities.items():
             v = np.asarray(value, np.float64)
-            numbers = (v.mean(), np.sqrt((v * v).mean()), v.min(), v.max()) if v.size else ()
+            f = v[np.isfinite(v)]
+            numbers = (f.mean(), np.sqrt((f * f).mean()), f.min(), f.max()) if f.size else ()
+            bad = f"   {v.size - f.size:,} of {v.size:,} not finite" if f.size < v.size else ""
             shape = "(" + ", ".join(map(str, v.shape)) + ")" if v.shape else ""
-            lines.append(f"{name:<10}{shape:<16}" + "".join(f"{n:>12.4g}" for n in numbers))
+            lines.append(
+                f"{name:<10}{shape:<16}" + ("".join(f"{n:>12.4g}" for n in numbers) or " " * 48 * bool(bad)) + bad
+            )
         return "\n".join(lines)
 
     __repr__ = __str__
