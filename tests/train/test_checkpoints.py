@@ -411,6 +411,28 @@ def test_another_network_or_other_settings_are_refused(tmp_path, what):
     same(train(), cr.resume(folder, X, Y))  # nothing is lost
 
 
+@pytest.mark.parametrize(
+    ("other", "given", "expected"),
+    [
+        (
+            lambda: cr.Sequential(cr.Dense(4), cr.Dense(1)),
+            "W (2, 4), b (4), W (4, 1), b (1)",
+            "W (2, 3), b (3), W (3, 1), b (1)",
+        ),
+        (lambda: cr.Sequential(cr.Dense(3), cr.Dense(1), cr.Dense(1)), "W (1, 1), b (1)", "nothing more"),
+        (lambda: cr.Sequential(cr.Dense(3, "tanh"), cr.Dense(1)), "tanh", "nothing more"),
+        (lambda: cr.Sequential(cr.Dense(3, name="first"), cr.Dense(1)), "name: first", "name: None"),
+    ],
+)
+def test_the_error_tells_in_what_the_networks_differ(tmp_path, other, given, expected):
+    X, Y = np.ones((8, 2)), np.ones(8)
+    kept = cr.Checkpoints(tmp_path, resume=True)
+    cr.fit(cr.Sequential(cr.Dense(3), cr.Dense(1)), X, Y, epochs=1, checkpoints=kept)
+    with pytest.raises(RunError, match="the network, or the formula of its loss differs") as refused:
+        cr.fit(other(), X, Y, epochs=1, checkpoints=kept)
+    assert (refused.value.given, refused.value.expected) == (given, expected)
+
+
 def changed(row, column):
     x = X.copy()
     x[row, column] += 1

@@ -39,10 +39,12 @@ from chainrule.train.checkpoint_files import (
 from chainrule.train.files import describe_steps, may_hold_a_run
 from chainrule.train.first_bad import BadNumber
 from chainrule.train.history import History, TrainingWarning
+from chainrule.train.unlike import unlike
 
 if TYPE_CHECKING:
     from chainrule.engine.xla.plan import Standing
-    from chainrule.train.trainer import Trainer
+    from chainrule.train.unlike import unlike
+from chainrule.train.trainer import Trainer
 
 Array = np.ndarray[Any, Any]
 SHARE = 0.02
@@ -349,11 +351,11 @@ def check_same(stored: Mapping[str, Any], now: Mapping[str, Any], folder: Path) 
     hint = "go on with what it was begun with, or begin anew in another folder"
     for key, what in PARTS.items():
         if stored[key] != now[key]:
-            plain = key not in ("graph", "objectives")
+            given, expected = unlike(key, now, stored)
             raise RunError(
                 f"the checkpoints are those of another training: {what} differs",
-                given=now[key] if plain else ", ".join(now["settings"][k] for k in ("loss", "optimizer")),
-                expected=stored[key] if plain else ", ".join(stored["settings"][k] for k in ("loss", "optimizer")),
+                given=given,
+                expected=expected,
                 where=folder,
                 hint=hint,
             )
