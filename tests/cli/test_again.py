@@ -104,6 +104,53 @@ def test_other_settings_another_file_and_nothing_at_all(chainrule, stopped, tabl
     assert "no training to go back to" in answer.err
 
 
+@pytest.fixture
+def kept(chainrule, table, tmp_path):
+    """What ``--keep-every`` says, and the steps at which a training of 4 epochs, 6 steps each, was kept."""
+
+    def train(often):
+        settings = ["--target", "price", "--layers", "0", "--epochs", "4", "--batch-size", "8", "--keep-every", often]
+        answer = chainrule("train", table, *settings, "-o", tmp_path / "kept")
+        return answer, files.steps_in(tmp_path / "kept" / "checkpoints")
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("often", "steps"),
+    [
+        ("1 epoch", [0, 12, 18, 24]),
+        ("3 epochs", [0, 18, 24]),
+        ("10 steps", [0, 10, 20, 24]),
+        ("17step", [0, 17, 24]),
+        ("0.5 minutes", [0, 24]),
+    ],
+)
+def test_how_often_it_is_kept(kept, often, steps):
+    answer, found = kept(often)
+    assert answer.code == 0, answer.err
+    assert found == steps
+
+
+@pytest.mark.parametrize("often", ["", "5", "epochs", "0 epochs", "-1 steps", "1.5 epochs", "2 hours", "5 epochs 3"])
+def test_how_often_it_cannot_be_kept(kept, often):
+    answer, found = kept(often)
+    assert answer.code == 2
+    assert "--keep-every takes a number of epochs, steps or minutes" in answer.err
+    assert repr(often) in answer.err
+    assert not found
+
+
+def test_how_often_it_is_kept_stays_and_may_be_changed(chainrule, kept, tmp_path):
+    kept("3 epochs")
+    for more, steps in (
+        (["--epochs", "7"], [24, 36, 42]),
+        (["--epochs", "9", "--keep-every", "5 steps"], [45, 50, 54]),
+    ):
+        assert chainrule("train", "--resume", tmp_path / "kept", *more).code == 0
+        assert files.steps_in(tmp_path / "kept" / "checkpoints") == [0, *steps]
+
+
 def test_a_step_is_gone_back_to(chainrule, run):
     answer = chainrule("replay", run, "--step", "17")
     assert answer.code == 0, answer.err

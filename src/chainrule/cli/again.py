@@ -14,7 +14,7 @@ from chainrule.train import load
 from chainrule.train.checkpoint_files import newest, place_for, read_training
 from chainrule.train.table import fit_table, folder_dataset, labelled, table_dataset
 
-ANEW = ("file", "epochs", "formulas", "resume", "coordinator", "processes", "process", "in_parallel")
+ANEW = ("file", "epochs", "keep_every", "formulas", "resume", "coordinator", "processes", "process", "in_parallel")
 """The options of ``train`` that may be given beside ``--resume``."""
 
 
@@ -43,7 +43,8 @@ def options(context: typer.Context, names: Sequence[str], resume: Path | None) -
         raise ConfigurationError(
             "a training that is gone on with keeps its settings",
             given=f"--resume and {', '.join(others)}",
-            expected="--resume RUN, and at most --epochs for more of them, or FILE where the data lie elsewhere now",
+            expected="--resume RUN, and at most --epochs for more of them, --keep-every to keep it more or less often, "
+            "or FILE where the data lie elsewhere now",
         )
     return asked_before(resume) | {name: given[name] for name in named if name in given}
 

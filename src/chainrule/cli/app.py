@@ -19,6 +19,7 @@ from chainrule import __version__
 from chainrule.cli import again, show
 from chainrule.cli.compare import compare
 from chainrule.cli.figures import figure
+from chainrule.cli.values import how_often, rate_or_auto, two_numbers, whole_numbers
 from chainrule.engine.processes import distributed, leads
 from chainrule.errors import ChainruleError, ConfigurationError, RunError
 from chainrule.train import Checkpoints, Run, TrainingWarning, load
@@ -143,6 +144,13 @@ def train(
         Path | None,
         typer.Option("--out", "-o", help="Where to save the run; runs/NAME by default.", show_default=False),
     ] = None,
+    keep_every: Annotated[
+        str | None,
+        typer.Option(
+            help="How often it is kept: '5 epochs', '200 steps', '10 minutes'; every minute by default.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -175,6 +183,7 @@ def train(
     if in_parallel or any(told is not None for told in (coordinator, processes, process)):
         distributed(coordinator, processes, process)
     asked = again.options(context, ASKED, resume)
+    often = how_often(asked.get("keep_every"))
     file = Path(asked["file"])
     folder = resume or out or free_folder(file.stem)
     check_folder(folder)
@@ -190,7 +199,7 @@ def train(
         batch_size=asked["batch_size"] or None,
         **{name: asked[name] for name in ("loss", "optimizer", "epochs", "patience", "seed")},
         source=file,
-        checkpoints=Checkpoints(folder, resume=resume is not None, notes={"asked": asked}),
+        checkpoints=Checkpoints(folder, **often, resume=resume is not None, notes={"asked": asked}),
     )
     if not leads():
         return
@@ -367,9 +376,9 @@ ASKED = (
         "learning_rate",
         "epochs",
     ),
-    *("batch_size", "patience", "seed", "validation", "size", "rate", "seconds", "skip_broken"),
+    *("batch_size", "patience", "seed", "validation", "size", "rate", "seconds", "skip_broken", "keep_every"),
 )
-"""The options of ``train`` that say what is trained."""
+"""The options of ``train`` that say what is trained, and how often it is kept."""
 
 
 def _what_to_train_on(asked: dict[str, Any]) -> tuple[Any, ...]:
@@ -443,33 +452,6 @@ def _check_known_classes(trained: TableRun, table: Any) -> None:
     if trained.preprocessing.classes and target.name in table.columns:
         column = table[target.name]
         target.encode(column, column.is_not_null().arg_true().to_numpy())
-
-
-def whole_numbers(text: str, option: str) -> list[int]:
-    """``"64,32"`` as [64, 32]; ``"0"`` or nothing for no hidden layer."""
-    try:
-        numbers = [int(part) for part in text.replace(" ", "").split(",") if part]
-    except ValueError:
-        raise ConfigurationError(f"{option} takes whole numbers", given=repr(text), expected="such as 64,32") from None
-    return [] if numbers == [0] else numbers
-
-
-def rate_or_auto(text: str | None) -> float | str | None:
-    """A learning rate, or ``"auto"``."""
-    if text is None or text == "auto":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigurationError("--learning-rate takes a number, or auto", given=repr(text)) from None
-
-
-def two_numbers(text: str) -> tuple[int, int]:
-    """``"32,48"`` and ``"32x48"`` as (32, 48), ``"32"`` as (32, 32)."""
-    numbers = whole_numbers(text.replace("x", ","), "--size")
-    if len(numbers) not in (1, 2):
-        raise ConfigurationError("--size takes height and width", given=repr(text), expected="such as 32,32")
-    return numbers[0], numbers[-1]
 
 
 def free_folder(name: str) -> Path:
