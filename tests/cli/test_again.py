@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import chainrule as cr
+from chainrule.cli import app
 from chainrule.train import Trainer
 from chainrule.train import checkpoint_files as files
 
@@ -63,22 +64,52 @@ def test_a_training_that_was_killed_goes_on_and_is_saved(chainrule, run, stopped
     same(run, stopped)
 
 
-def test_one_that_was_interrupted_says_how_to_go_on(chainrule, run, table, tmp_path, monkeypatch):
+SETTINGS = ["--target", "price", "--layers", "3", "--epochs", "12", "--batch-size", "8"]
+
+
+@pytest.fixture
+def interrupted(chainrule, table, tmp_path, monkeypatch):
+    """A training that so many Ctrl-C meet after epoch 3."""
     advance = Trainer.advance
 
-    def until_epoch_3(trainer, epochs, *rest):
-        advance(trainer, epochs, *rest)
-        if trainer.history.epochs == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+    def train(times):
+        def until_epoch_3(trainer, epochs, *rest):
+            advance(trainer, epochs, *rest)
+            for _ in range(times if trainer.history.epochs == 3 else 0):
+                os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Trainer, "advance", until_epoch_3)
-    monkeypatch.setattr(Trainer, "at_once", lambda trainer, left: 1)
-    settings = ["--target", "price", "--layers", "3", "--epochs", "12", "--batch-size", "8"]
-    answer = chainrule("train", table, *settings, "-o", tmp_path / "r")
+        monkeypatch.setattr(Trainer, "advance", until_epoch_3)
+        monkeypatch.setattr(Trainer, "at_once", lambda trainer, left: 1)
+        answer = chainrule("train", table, *SETTINGS, "-o", tmp_path / "r")
+        monkeypatch.undo()
+        return answer
+
+    return train
+
+
+def test_one_that_was_interrupted_says_how_to_go_on(chainrule, run, interrupted, tmp_path):
+    answer = interrupted(1)
+    assert answer.code == 130
     assert "it was interrupted after epoch 3; to go on: chainrule train --resume" in answer.out
-    monkeypatch.undo()
     assert chainrule("train", "--resume", tmp_path / "r").code == 0
     same(run, tmp_path / "r")
+
+
+def test_a_second_interruption_ends_it_at_once_and_keeps_it(chainrule, run, interrupted, tmp_path):
+    answer = interrupted(2)
+    assert answer.code == 130
+    last = f"interrupted; its checkpoints are kept; to go on: chainrule train --resume {tmp_path / 'r'}"
+    assert answer.err.rstrip().split("\n")[-1] == last
+    assert "Traceback" not in answer.err
+    assert answer.out == ""
+    assert chainrule("train", "--resume", tmp_path / "r").code == 0
+    same(run, tmp_path / "r")
+
+
+def test_an_interruption_before_it_trains(chainrule, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(app, "_what_to_train_on", lambda asked: os.kill(os.getpid(), signal.SIGINT))
+    answer = chainrule("train", table, *SETTINGS, "-o", tmp_path / "r")
+    assert (answer.code, answer.err.strip()) == (130, "interrupted before it trained")
 
 
 def test_it_goes_on_for_more_epochs(chainrule, trained, run, table, tmp_path):

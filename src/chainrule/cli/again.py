@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from chainrule.cli import show
+from chainrule.engine.processes import leads
 from chainrule.errors import ConfigurationError, RunError
 from chainrule.train import load
-from chainrule.train.checkpoint_files import newest, place_for, read_training
+from chainrule.train.checkpoint_files import TRAINING, newest, place_for, read_training
 from chainrule.train.table import fit_table, folder_dataset, labelled, table_dataset
 
 ANEW = ("file", "epochs", "keep_every", "formulas", "resume", "coordinator", "processes", "process", "in_parallel")
@@ -47,6 +49,18 @@ def options(context: typer.Context, names: Sequence[str], resume: Path | None) -
             "or FILE where the data lie elsewhere now",
         )
     return asked_before(resume) | {name: given[name] for name in named if name in given}
+
+
+def told_interrupted(folder: Path) -> None:
+    """After a Ctrl-C that no run came back from: a line on what is kept."""
+    if leads():
+        kept = (place_for(folder) / TRAINING).exists()
+        show.err.print(
+            f"\ninterrupted; its checkpoints are kept; to go on: chainrule train --resume {shlex.quote(str(folder))}"
+            if kept
+            else "\ninterrupted before it trained",
+            markup=False,
+        )
 
 
 def _plain(value: Any) -> Any:

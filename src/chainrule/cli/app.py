@@ -52,6 +52,8 @@ def options(
 
 app.command()(compare)
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 Source = Annotated[
     Path,
@@ -176,6 +178,7 @@ def train(
 
     The classes of images, recordings and text files are the names of the folders that they lie in.
     Where the loss stops being finite, the run is saved with the last finite parameters and the exit code is 2.
+    Ctrl-C ends the training, saves the run and leaves with 130; a second one leaves at once, with what was kept.
     While it trains it is kept in the run's folder; what was stopped goes on bit for bit with --resume.
     """
     if file is None and resume is None:
@@ -187,20 +190,24 @@ def train(
     file = Path(asked["file"])
     folder = resume or out or free_folder(file.stem)
     check_folder(folder)
-    trains, what, own = _what_to_train_on(asked)
     activation = asked["activation"]
-    result = _fit(
-        trains,
-        what,
-        own,
-        layers=whole_numbers(asked["layers"], "--layers"),
-        activation=[part.strip() for part in activation.split(",")] if "," in activation else activation,
-        learning_rate=rate_or_auto(asked["learning_rate"]),
-        batch_size=asked["batch_size"] or None,
-        **{name: asked[name] for name in ("loss", "optimizer", "epochs", "patience", "seed")},
-        source=file,
-        checkpoints=Checkpoints(folder, **often, resume=resume is not None, notes={"asked": asked}),
-    )
+    try:
+        trains, what, own = _what_to_train_on(asked)
+        result = _fit(
+            trains,
+            what,
+            own,
+            layers=whole_numbers(asked["layers"], "--layers"),
+            activation=[part.strip() for part in activation.split(",")] if "," in activation else activation,
+            learning_rate=rate_or_auto(asked["learning_rate"]),
+            batch_size=asked["batch_size"] or None,
+            **{name: asked[name] for name in ("loss", "optimizer", "epochs", "patience", "seed")},
+            source=file,
+            checkpoints=Checkpoints(folder, **often, resume=resume is not None, notes={"asked": asked}),
+        )
+    except KeyboardInterrupt:  # the second one; after the first the run comes back, and is saved
+        again.told_interrupted(folder)
+        raise typer.Exit(INTERRUPTED) from None
     if not leads():
         return
     where = result.save(folder)  # first of all: whoever reads the rest may close the pipe
@@ -216,8 +223,7 @@ def train(
     )
     if put_aside(result.run.history):
         show.plain(f"it was {result.run.history.stopped}; to go on: chainrule train --resume {quoted}")
-    if result.run.history.diverged is not None:
-        raise typer.Exit(2)
+    _end(result)
 
 
 @app.command()
@@ -359,6 +365,7 @@ def demo(
         f"\nsaved in {where} after {time.perf_counter() - started:.1f} s"
         f"\nnext: chainrule train YOUR.csv --target COLUMN   chainrule formulas {shlex.quote(str(where))} --latex"
     )
+    _end(result)
 
 
 ASKED = (
@@ -428,6 +435,14 @@ def _fit(
             show.err.print(f"warning: {warning.message}", style="yellow", markup=False)
     result.run.settings = {**result.run.settings, "table": str(source.resolve()) if source else "ames"}
     return result
+
+
+def _end(result: TableRun) -> None:
+    """Leave with the exit code of what ended the training, where that was not its own end."""
+    if result.run.history.diverged is not None:
+        raise typer.Exit(2)
+    if put_aside(result.run.history):
+        raise typer.Exit(INTERRUPTED)
 
 
 def report(result: TableRun) -> None:
