@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shlex
 import sys
 import time
@@ -19,12 +18,12 @@ from chainrule import __version__
 from chainrule.cli import again, show
 from chainrule.cli.compare import compare
 from chainrule.cli.figures import figure
+from chainrule.cli.folders import check_folder, free_folder, made_room
 from chainrule.cli.values import how_often, rate_or_auto, two_numbers, whole_numbers
 from chainrule.engine.processes import distributed, leads
 from chainrule.errors import ChainruleError, ConfigurationError, RunError
 from chainrule.train import Checkpoints, Run, TrainingWarning, load
 from chainrule.train.checkpoints import put_aside
-from chainrule.train.files import may_hold_a_run
 from chainrule.train.table import TableRun, fit_folder, fit_table, load_table
 
 app = typer.Typer(
@@ -54,6 +53,7 @@ app.command()(compare)
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that the folder holds.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 Source = Annotated[
     Path,
@@ -146,6 +146,7 @@ def train(
         Path | None,
         typer.Option("--out", "-o", help="Where to save the run; runs/NAME by default.", show_default=False),
     ] = None,
+    overwrite: Overwrite = False,
     keep_every: Annotated[
         str | None,
         typer.Option(
@@ -186,28 +187,17 @@ def train(
     if in_parallel or any(told is not None for told in (coordinator, processes, process)):
         distributed(coordinator, processes, process)
     asked = again.options(context, ASKED, resume)
-    often = how_often(asked.get("keep_every"))
     file = Path(asked["file"])
     folder = resume or out or free_folder(file.stem)
-    check_folder(folder)
-    activation = asked["activation"]
-    try:
-        trains, what, own = _what_to_train_on(asked)
-        result = _fit(
-            trains,
-            what,
-            own,
-            layers=whole_numbers(asked["layers"], "--layers"),
-            activation=[part.strip() for part in activation.split(",")] if "," in activation else activation,
-            learning_rate=rate_or_auto(asked["learning_rate"]),
-            batch_size=asked["batch_size"] or None,
-            **{name: asked[name] for name in ("loss", "optimizer", "epochs", "patience", "seed")},
-            source=file,
-            checkpoints=Checkpoints(folder, **often, resume=resume is not None, notes={"asked": asked}),
-        )
-    except KeyboardInterrupt:  # the second one; after the first the run comes back, and is saved
-        again.told_interrupted(folder)
-        raise typer.Exit(INTERRUPTED) from None
+    check_folder(folder, overwrite or resume is not None)
+    often = how_often(asked.get("keep_every"))
+    kept = Checkpoints(folder, **often, resume=resume is not None, notes={"asked": asked})
+    with made_room(folder) if resume is None else contextlib.nullcontext():
+        try:
+            result = _train(asked, source=file, checkpoints=kept)
+        except KeyboardInterrupt:  # the second one; after the first the run comes back, and is saved
+            again.told_interrupted(folder)
+            raise typer.Exit(INTERRUPTED) from None
     if not leads():
         return
     where = result.save(folder)  # first of all: whoever reads the rest may close the pipe
@@ -347,13 +337,14 @@ def demo(
         Path | None,
         typer.Option("--out", "-o", help="Where to save the run; runs/ames by default.", show_default=False),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train on real house prices (Ames, Iowa: 2,930 sales), read the formulas, compare with a linear model."""
     from chainrule.data import ames
 
     started = time.perf_counter()
     folder = free_folder("ames") if out is None else out
-    check_folder(folder)
+    check_folder(folder, overwrite)
     table = ames()
     show.plain(f"Ames, Iowa: {table.height:,} house sales, {table.width - 1} columns about each, and its price")
     result = _fit(fit_table, (table, "Sale_Price"), {"layers": (64, 32), "learning_rate": 0.001})
@@ -423,6 +414,24 @@ def _what_to_train_on(asked: dict[str, Any]) -> tuple[Any, ...]:
     return fit_table, (table, target), options
 
 
+def _train(asked: dict[str, Any], source: Path, checkpoints: Checkpoints) -> TableRun:
+    """Train as was asked."""
+    trains, what, own = _what_to_train_on(asked)
+    activation = asked["activation"]
+    return _fit(
+        trains,
+        what,
+        own,
+        layers=whole_numbers(asked["layers"], "--layers"),
+        activation=[part.strip() for part in activation.split(",")] if "," in activation else activation,
+        learning_rate=rate_or_auto(asked["learning_rate"]),
+        batch_size=asked["batch_size"] or None,
+        **{name: asked[name] for name in ("loss", "optimizer", "epochs", "patience", "seed")},
+        source=source,
+        checkpoints=checkpoints,
+    )
+
+
 def _fit(
     train: Any, what: tuple[Any, ...], own: dict[str, Any], source: Path | None = None, **options: Any
 ) -> TableRun:
@@ -467,33 +476,3 @@ def _check_known_classes(trained: TableRun, table: Any) -> None:
     if trained.preprocessing.classes and target.name in table.columns:
         column = table[target.name]
         target.encode(column, column.is_not_null().arg_true().to_numpy())
-
-
-def free_folder(name: str) -> Path:
-    """``runs/NAME``, or the next free number behind it."""
-    base = Path("runs") / name
-    number = 1
-    folder = base
-    while folder.exists():
-        number += 1
-        folder = base.with_name(f"{name}-{number}")
-    return folder
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that holds something else or cannot be made, before an hour of training rather than after."""
-    nearest = next((place for place in (folder, *folder.parents) if place.exists()), Path())
-    if nearest != folder and not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        raise ConfigurationError(
-            "the run cannot be saved there",
-            given=str(folder),
-            expected="a folder that is there or can be made",
-            hint=f"'{nearest}' {'cannot be written to' if nearest.is_dir() else 'is a file'}; choose with --out",
-        )
-    if not may_hold_a_run(folder):
-        raise ConfigurationError(
-            "the folder for the run holds something else",
-            given=str(folder),
-            expected="a folder that is new, empty or a run",
-            hint="choose another with --out",
-        )

@@ -1,0 +1,87 @@
+"""The folder that a run is saved in: a free one is found, one that holds something is refused or made room in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from chainrule.engine.processes import leads
+from chainrule.errors import ConfigurationError, RunError
+from chainrule.train.checkpoint_files import TRAINING, newest, place_for, read_training
+from chainrule.train.files import MODEL, may_hold_a_run
+
+
+def free_folder(name: str) -> Path:
+    """``runs/NAME``, or the next free number behind it."""
+    base = Path("runs") / name
+    number = 1
+    folder = base
+    while folder.exists():
+        number += 1
+        folder = base.with_name(f"{name}-{number}")
+    return folder
+
+
+def check_folder(folder: Path, overwrite: bool = False) -> None:
+    """Refuse a folder that cannot be made or holds something else, before an hour of training rather than after.
+
+    A run in it, or a training that may be gone on with, is something else unless it is to be overwritten.
+    """
+    nearest = next((place for place in (folder, *folder.parents) if place.exists()), Path())
+    if nearest != folder and not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise ConfigurationError(
+            "the run cannot be saved there",
+            given=str(folder),
+            expected="a folder that is there or can be made",
+            hint=f"'{nearest}' {'cannot be written to' if nearest.is_dir() else 'is a file'}; choose with --out",
+        )
+    if not may_hold_a_run(folder):
+        raise ConfigurationError(
+            "the folder for the run holds something else",
+            given=str(folder),
+            expected="a folder that is new, empty or a run",
+            hint="choose another with --out",
+        )
+    unfinished = _unfinished(folder)
+    if (unfinished or (folder / MODEL).exists()) and not overwrite:
+        go_on = f"go on with it: chainrule train --resume {shlex.quote(str(folder))}; or " if unfinished else ""
+        raise ConfigurationError(
+            f"the folder holds a {'training that has not come to its end' if unfinished else 'run'}",
+            given=str(folder),
+            expected="a folder that is new or empty",
+            hint=f"{go_on}choose another folder, or --overwrite to replace it",
+        )
+
+
+def _unfinished(folder: Path) -> bool:
+    """Whether a training lies there that was stopped on its way."""
+    place = place_for(folder)
+    if not (place / TRAINING).exists():
+        return False
+    try:
+        kept, _ = newest(place, read_training(place)[1])
+    except RunError:
+        return False
+    return bool(kept.step and not kept.state["finished"])
+
+
+@contextlib.contextmanager
+def made_room(folder: Path) -> Iterator[None]:
+    """Earlier checkpoints make way for those of a training that begins; where none begins they come back."""
+    place = place_for(folder)
+    aside = folder.parent / f".{folder.name}.overwritten"
+    if not place.exists() or not leads():
+        yield
+        return
+    shutil.rmtree(aside, ignore_errors=True)
+    place.rename(aside)
+    try:
+        yield
+    finally:
+        if not place.exists():
+            aside.rename(place)
+        shutil.rmtree(aside, ignore_errors=True)
