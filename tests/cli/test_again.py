@@ -1,5 +1,6 @@
 """``chainrule train --resume`` and ``chainrule replay``: going on with a training, and back to its steps."""
 
+import json
 import os
 import re
 import shutil
@@ -193,9 +194,46 @@ def test_a_step_is_gone_back_to(chainrule, run):
 def test_a_row_of_it_is_explained(chainrule, run):
     answer = chainrule("replay", run, "--step", "17", "--row", "3")
     assert answer.code == 0, answer.err
-    assert "row 3 of the batch is row" in answer.out
     assert "downstream = upstream × local on all" in answer.out
     assert chainrule("replay", run, "--step", "17", "--row", "9").code == 2
+
+
+def test_its_row_is_that_of_the_table_which_explain_explains(chainrule, trained, table, tmp_path):
+    gaps = pl.read_csv(table).with_columns(price=pl.when(pl.int_range(80) % 9 > 0).then("price"))
+    gaps.write_csv(tmp_path / "gaps.csv")
+    words = ["--target", "price", "--layers", "3", "--epochs", "3", "--batch-size", "8", "-o", tmp_path / "run"]
+    trained(tmp_path / "gaps.csv", *words)
+    drawn = ["--svg", tmp_path / "row.svg", "--json", tmp_path / "replayed.json"]
+    answer = chainrule("replay", tmp_path / "run", "--step", "9", "--row", "5", *drawn)
+    assert answer.code == 0, answer.err
+    assert answer.out.endswith(f"drawn in {tmp_path / 'row.svg'}\nevery number in {tmp_path / 'replayed.json'}\n")
+    row = re.search(r"row 5 of the batch is row (\d+) of the table", answer.out)[1]
+    assert chainrule("explain", tmp_path / "run", "--row", row, "--json", tmp_path / "explained.json").code == 0
+    fed = [
+        {n["name"]: n["value"] for n in json.loads(file.read_text("utf-8"))["nodes"] if n["name"] in ("X", "Y")}
+        for file in (tmp_path / "replayed.json", tmp_path / "explained.json")
+    ]
+    assert len(fed[0]) == 2
+    assert fed[0] == fed[1]
+    assert "<svg" in (tmp_path / "row.svg").read_text("utf-8")
+
+
+def test_a_file_of_a_folder_is_named(chainrule, trained, tmp_path):
+    for name in ("up", "down"):
+        (tmp_path / "t" / name).mkdir(parents=True)
+        for i in range(9):
+            (tmp_path / "t" / name / f"{i}.txt").write_text(f"it goes {name} {'again ' * i}")
+    trained(tmp_path / "t", "--layers", "2", "--epochs", "2", "--batch-size", "4", "-o", tmp_path / "run")
+    answer = chainrule("replay", tmp_path / "run", "--step", "1", "--row", "2")
+    assert answer.code == 0, answer.err
+    assert re.search(r"row 2 of the batch is the file (up|down)/\d\.txt\n", answer.out)
+
+
+def test_what_is_for_one_row_needs_it(chainrule, run, tmp_path):
+    answer = chainrule("replay", run, "--step", "17", "--json", tmp_path / "row.json", "--svg", tmp_path / "row.svg")
+    assert answer.code == 2
+    assert "--svg is for one row" in answer.err
+    assert "--row NUMBER" in answer.err
 
 
 def test_the_first_bad_number(chainrule, table, tmp_path):

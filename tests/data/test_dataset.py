@@ -58,6 +58,13 @@ def test_rows_without_a_target_are_left_out_and_counted():
     data = prepare({"x": range(10), "y": [None, 1.5, *range(8)]}, "y", validation=0, test=0)
     assert data.X_train.shape == (9, 1)
     assert data.notes == ("left out 1 of 10 rows: their target 'y' is missing",)
+    assert data.training.tolist() == [*range(1, 10)]
+
+
+def test_it_says_which_rows_are_trained_on():
+    table = {"x": np.arange(20.0), "y": [None, *(np.arange(19) / 3)]}
+    data = prepare(table, "y")
+    np.testing.assert_allclose(data.target.decode(data.y_train), (data.training - 1) / 3, atol=1e-6)
 
 
 def test_a_validation_table_of_ones_own():

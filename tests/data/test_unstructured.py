@@ -67,6 +67,7 @@ def test_images_are_split_by_class_and_standardised_by_the_training_ones(shades)
     assert [len(r) for r in rows] == [1] * 12
     assert data.encoder.mean[0] == pytest.approx(raw[np.concatenate(rows)].mean(), abs=1e-6)
     assert everything.labels[np.concatenate(rows)].tolist() == data.y_train.tolist()
+    assert data.training == tuple(everything.files[i] for i in np.concatenate(rows))
 
 
 def test_the_same_seed_gives_the_same_split(shades):
@@ -162,6 +163,7 @@ def test_folders_of_texts(tmp_path):
     assert "up" in data.encoder.features
     np.testing.assert_array_equal(loaded.encoder.transform(tmp_path / "t"), data.encoder.transform(tmp_path / "t"))
     assert loaded.encoder.keys(tmp_path / "t" / "up")["file"].to_list()[0].endswith("0.txt")
+    np.testing.assert_array_equal(data.encoder.of([f.read_text() for f in data.training]), data.X_train)
 
 
 # --- what is refused --------------------------------------------------------------------------------------
@@ -180,6 +182,7 @@ def test_rows_without_a_text_are_left_out_if_asked(notes, tmp_path):
     assert sum(len(x) for x in (data.X_train, data.X_validation, data.X_test)) == 28
     assert data.notes[0] == "left out 1 of 30 rows: their target 'kind' is missing"
     assert data.notes[1] == "left out 1 of 29 rows: their text 'note' is missing"
+    np.testing.assert_array_equal(data.encoder.transform(table[data.training]), data.X_train)
     with pytest.raises(DataError, match=r"(?s)no text in row 2.*missing='empty'"):
         again(data, tmp_path).encoder.transform({"note": ["good", None]})
     with pytest.raises(ConfigurationError, match=r"(?s)dropped.*'skip'.*'error', 'empty' or 'drop'"):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from chainrule.cli import show
+from chainrule.cli.one_row import Data, Layer, Picture, shown
 from chainrule.engine.processes import leads
 from chainrule.errors import ConfigurationError, RunError
 from chainrule.train import load
@@ -63,6 +64,13 @@ def told_interrupted(folder: Path) -> None:
         )
 
 
+def _place_of(example: Any, source: str) -> str:
+    """Where an example that was trained on is found: its row, as ``chainrule explain`` counts, or its file."""
+    if isinstance(example, Path):
+        return f"the file {example.relative_to(source)}"
+    return f"row {example + 1:,} of the table"
+
+
 def _plain(value: Any) -> Any:
     return str(value.resolve()) if isinstance(value, Path) else value
 
@@ -84,15 +92,19 @@ def replay_with(what_to_train_on: Callable[[dict[str, Any]], tuple[Any, ...]]) -
         to_first_nan: Annotated[
             bool, typer.Option("--to-first-nan", help="The step that made the first number that was not finite.")
         ] = False,
-        layer: Annotated[
-            str | None, typer.Option("--open", help="With --row: show every node of this layer.", metavar="NAME")
-        ] = None,
+        layer: Layer = None,
+        picture: Picture = None,
+        data: Data = None,
     ) -> None:
         """Go back to a step of the training, bit for bit, and show its numbers: all of them, or those of one row."""
         if (step is None) is not to_first_nan:
             raise ConfigurationError(
                 "which step?", given="both" if to_first_nan else "none", expected="--step NUMBER, or --to-first-nan"
             )
+        of_a_row = {"--open": layer, "--svg": picture, "--json": data}
+        given = [option for option, value in of_a_row.items() if value is not None]
+        if row is None and given:
+            raise ConfigurationError(f"{given[0]} is for one row", given=", ".join(given), hint="which? --row NUMBER")
         loaded = load(run)
         asked = asked_before(run) | ({} if file is None else {"file": str(file.resolve())})
         trains, what, own = what_to_train_on(asked)
@@ -111,7 +123,7 @@ def replay_with(what_to_train_on: Callable[[dict[str, Any]], tuple[Any, ...]]) -
         if not 1 <= row <= len(moment.rows):
             raise ConfigurationError("the batch has no such row", given=row, expected=f"1 to {len(moment.rows)}")
         head = str(moment).partition("\n")[0]
-        show.plain(f"{head}\nrow {row} of the batch is row {moment.rows[row - 1] + 1:,} of those that are trained on\n")
-        show.plain(moment.trace(row - 1).table(open=layer))
+        example = _place_of(dataset.training[moment.rows[row - 1]], asked["file"])
+        shown(moment.trace(row - 1), f"{head}\nrow {row} of the batch is {example}", layer, picture, data)
 
     return replay

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 import sys
 import time
@@ -19,6 +18,7 @@ from chainrule.cli import again, show
 from chainrule.cli.compare import compare
 from chainrule.cli.figures import figure
 from chainrule.cli.folders import check_folder, free_folder, made_room
+from chainrule.cli.one_row import Data, Layer, Picture, shown
 from chainrule.cli.values import how_often, rate_or_auto, two_numbers, whole_numbers
 from chainrule.engine.processes import distributed, leads
 from chainrule.errors import ChainruleError, ConfigurationError, RunError
@@ -272,35 +272,15 @@ def explain(
         typer.Argument(metavar="[FILE]", help="A table; by default the one it was trained on.", show_default=False),
     ] = None,
     row: Annotated[int, typer.Option("--row", help="The row to explain, counted from 1.")] = 1,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            "--open", help="Show every node of this layer, of a network too large to show all.", metavar="NAME"
-        ),
-    ] = None,
-    picture: Annotated[
-        Path | None,
-        typer.Option("--svg", help="Draw it as well: values above the edges, derivatives below.", show_default=False),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--json", help="Write every number as plain data as well.", show_default=False),
-    ] = None,
+    layer: Layer = None,
+    picture: Picture = None,
+    data: Data = None,
 ) -> None:
     """Every number of one training step for one row: values forward, derivatives backward, on every edge."""
     trained = load_table(run)
     found = trained.trace(_table_of(trained, file), row)
-    if picture is not None:
-        found.svg(open=layer).save(picture)
-    if data is not None:
-        data.write_text(json.dumps(found.data(), ensure_ascii=False), encoding="utf-8")
-    show.plain(f"row {row}, {trained.preprocessing.target.name} as the label; derivatives of the cost J of this row\n")
-    show.plain(found.table(open=layer))
-    if picture is not None or data is not None:
-        show.plain("")
-    for words, place in (("drawn", picture), ("every number", data)):
-        if place is not None:
-            show.plain(f"{words} in {place}")
+    target = trained.preprocessing.target.name
+    shown(found, f"row {row}, {target} as the label; derivatives of the cost J of this row", layer, picture, data)
 
 
 def _table_of(trained: TableRun, file: Path | None) -> Any:

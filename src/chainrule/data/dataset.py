@@ -72,11 +72,11 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Inputs; targets (m, 1) float32 standardised, or codes (m,) int64; remarks.
+    """Inputs; targets (m, 1) float32 standardised, or codes (m,) int64; remarks; what the training inputs were made of.
 
     Inputs are matrices (m, d) float32 of a table, (m, height, width, channels) of images, (m, frames, features) of
     recordings, (m, tokens) or numbers of tokens (m, length) int32 of texts; where they are too many for memory they are
-    read when they are needed.
+    read when they are needed. `training` says what each of `X_train` was made of: a row of the table, or a file.
     """
 
     preprocessing: Preprocessing
@@ -87,6 +87,7 @@ class Dataset:
     X_test: Inputs
     y_test: Targets
     notes: tuple[str, ...]
+    training: Rows | tuple[Path, ...] = ()
 
     @property
     def task(self) -> Task:
@@ -183,6 +184,7 @@ def prepare(
         X_test=x[tested],
         y_test=codec.encode(column, tested),
         notes=tuple(notes),
+        training=train,
     )
 
 

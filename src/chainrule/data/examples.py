@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ class Examples:
         target: what the labels are called.
         title, licence, source: what it is, under which licence, and where it comes from.
         notes: what was left out or found on the way.
+        files: those that they were read from, where each lies in one of its own.
     """
 
     items: Any
@@ -38,6 +40,7 @@ class Examples:
     licence: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -55,6 +58,7 @@ class Examples:
             items=pick(chosen) if pick else self.items[chosen],
             labels=None if self.labels is None else self.labels[chosen],
             groups=None if self.groups is None else self.groups[chosen],
+            files=tuple(self.files[row] for row in chosen) if self.files else (),
         )
 
     @property

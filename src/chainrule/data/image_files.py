@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,7 +147,8 @@ def images(
         raise _broken(*bad, files)
     notes = (f"left out {named(bad[0], len(files), 'images')}: they cannot be read",) if bad[0] else ()
     form = _format(good, size, channels, fit)
-    return _labelled(Examples(Images(good, form), None if codes is None else codes[kept], classes, notes=notes), labels)
+    own = None if codes is None else codes[kept]
+    return _labelled(Examples(Images(good, form), own, classes, notes=notes, files=good), labels)
 
 
 def read_image(file: Path, form: ImageFormat) -> NDArray[np.float32]:
@@ -275,4 +276,4 @@ def _labelled(found: Examples, labels: Any) -> Examples:
             "labels and images differ in number", given=f"{given.shape} labels", expected=f"({len(found):,},)"
         )
     classes, codes = np.unique(given, return_inverse=True)
-    return Examples(found.items, codes.astype(np.int64), tuple(str(c) for c in classes), notes=found.notes)
+    return replace(found, labels=codes.astype(np.int64), classes=tuple(str(c) for c in classes))

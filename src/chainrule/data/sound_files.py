@@ -189,7 +189,8 @@ def sounds(
     form = SoundFormat(common, samples, features, frame, hop, bands, coefficients)
     if features in ("log_mel", "mfcc"):
         spectra.mel_filters(bands, form.frame_samples, common)  # refused now rather than when the first is read
-    return Examples(Sounds(tuple(heads), form), None if codes is None else codes[kept], classes, notes=tuple(notes))
+    labels, files = None if codes is None else codes[kept], tuple(heads)
+    return Examples(Sounds(files, form), labels, classes, notes=tuple(notes), files=files)
 
 
 def read_sound(file: Path) -> tuple[int, Wave]:

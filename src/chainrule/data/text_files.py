@@ -55,6 +55,7 @@ def texts(source: Where | Iterable[Where], *, skip_broken: bool = False) -> Exam
         None if codes is None else codes[kept],
         classes,
         notes=(f"left out {named(bad, len(files), 'texts')}: {reason}",) if bad else (),
+        files=tuple(found),
     )
 
 

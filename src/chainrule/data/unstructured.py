@@ -75,7 +75,7 @@ def prepare_folder(
     inputs = [encoder.of(found.select(rows).items) for rows in (parts.train, parts.validation, parts.test)]
     targets = [labels[rows] for rows in (parts.train, parts.validation, parts.test)]
     notes = (*found.notes, *parts.notes)
-    return _dataset(Preprocessing(task, encoder, codec), inputs, targets, notes)
+    return _dataset(Preprocessing(task, encoder, codec), inputs, targets, notes, training.files)
 
 
 def prepare_text(
@@ -148,7 +148,7 @@ def prepare_text(
     remarks: list[str] = []
     encoded = [encoder.transform(texts[part], remarks) for part in places]
     targets = [codec.encode(column, part) for part in places]
-    return _dataset(Preprocessing(found, encoder, codec), encoded, targets, (*notes, *parts.notes, *remarks))
+    return _dataset(Preprocessing(found, encoder, codec), encoded, targets, (*notes, *parts.notes, *remarks), places[0])
 
 
 def kind_of_folder(folder: Where) -> str:
@@ -195,6 +195,12 @@ def _classes(found: Examples, folder: Path) -> Rows:
     return found.labels
 
 
-def _dataset(preprocessing: Preprocessing, inputs: list[Any], targets: list[Any], notes: tuple[str, ...]) -> Dataset:
+def _dataset(
+    preprocessing: Preprocessing,
+    inputs: list[Any],
+    targets: list[Any],
+    notes: tuple[str, ...],
+    training: Rows | tuple[Path, ...],
+) -> Dataset:
     (x, x_valid, x_test), (y, y_valid, y_test) = inputs, targets
-    return Dataset(preprocessing, x, y, x_valid, y_valid, x_test, y_test, notes)
+    return Dataset(preprocessing, x, y, x_valid, y_valid, x_test, y_test, notes, training)
