@@ -183,6 +183,33 @@ def test_how_often_it_is_kept_stays_and_may_be_changed(chainrule, kept, tmp_path
         assert files.steps_in(tmp_path / "kept" / "checkpoints") == [0, *steps]
 
 
+def test_where_nothing_is_left_to_train_it_says_so(chainrule, run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    answer = chainrule("train", "--resume", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    assert "note: nothing is left to train: all 12 epochs are done; for more of them: --epochs" in answer.err
+    answer = chainrule("train", "--resume", tmp_path / "run", "--epochs", "5")
+    assert (answer.code, answer.out) == (2, "")
+    assert "--epochs 5, of which 12 are done" in answer.err
+
+
+def test_data_that_lie_elsewhere_now(chainrule, trained, table, tmp_path):
+    before, now, run = tmp_path / "before.csv", tmp_path / "now.csv", tmp_path / "run"
+    shutil.copy(table, before)
+    trained(before, "--target", "price", "--layers", "0", "--epochs", "2", "-o", run)
+    before.rename(now)
+    for command, words in (
+        (f"train FILE --resume {run}", ["train", "--resume", run, "--epochs", "3"]),
+        (f"replay {run} FILE --step NUMBER", ["replay", run, "--step", "1"]),
+    ):
+        answer = chainrule(*words)
+        assert (answer.code, answer.out) == (2, "")
+        assert "what it was trained on is not there" in answer.err
+        assert f"say where it lies now: chainrule {command}" in answer.err
+    assert chainrule("replay", run, now, "--step", "1").code == 0
+    assert chainrule("train", now, "--resume", run, "--epochs", "3").code == 0
+
+
 def test_a_step_is_gone_back_to(chainrule, run):
     answer = chainrule("replay", run, "--step", "17")
     assert answer.code == 0, answer.err
@@ -227,6 +254,9 @@ def test_a_file_of_a_folder_is_named(chainrule, trained, tmp_path):
     answer = chainrule("replay", tmp_path / "run", "--step", "1", "--row", "2")
     assert answer.code == 0, answer.err
     assert re.search(r"row 2 of the batch is the file (up|down)/\d\.txt\n", answer.out)
+    answer = chainrule("explain", tmp_path / "run", "--row", "2")
+    assert answer.code == 2
+    assert f"chainrule replay {tmp_path / 'run'} --step NUMBER --row NUMBER" in answer.err
 
 
 def test_what_is_for_one_row_needs_it(chainrule, run, tmp_path):

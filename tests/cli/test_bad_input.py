@@ -120,6 +120,7 @@ def test_messages_without_another_column_are_no_inputs(refused, tmp_path):
     message = refused("train", file, "--target", "label", "-o", tmp_path / "run")
     assert "'message':" in message
     assert "identifiers or free text" in message
+    assert "(--text COLUMN)" in message
 
 
 def test_ten_thousand_columns_are_no_error(trained, tmp_path):
@@ -206,7 +207,6 @@ def test_losses_of_classes_are_refused_for_numbers_and_those_that_fit_are_named(
         (["trian", "t.csv"], "'train'"),
         (["train", "t.csv", "--target", "y", "--epoch", "3"], "--epochs"),
         (["train", "t.csv", "--target", "y", "--optimiser", "adam"], "--optimizer"),
-        (["train", "t.csv"], "--target"),
         (["train", "t.csv", "--target", "y", "--epochs", "many"], "--epochs"),
         (["predict", "run"], "FILE"),
         (["formulas"], "RUN"),

@@ -52,6 +52,13 @@ def test_another_table_s_row_and_a_picture(chainrule, run, table, tmp_path):
     assert there.out.endswith(f"drawn in {tmp_path / 'row.svg'}\n")
 
 
+def test_a_layer_that_is_not_there_writes_nothing(chainrule, run, tmp_path):
+    answer = chainrule("explain", run, "--open", "9", "--json", tmp_path / "row.json")
+    assert (answer.code, answer.out) == (2, "")
+    assert "there is no such layer" in answer.err
+    assert not (tmp_path / "row.json").exists()
+
+
 def test_every_number_as_plain_data(chainrule, run, tmp_path):
     assert chainrule("explain", run, "--row", 3, "--json", tmp_path / "row.json").code == 0
     nodes = {n["name"]: n for n in json.loads((tmp_path / "row.json").read_text("utf-8"))["nodes"]}

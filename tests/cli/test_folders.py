@@ -80,7 +80,7 @@ def test_the_run_can_be_asked_why_and_for_its_formulas(shades_run, chainrule):
     assert "Forward" in formulas.out
     answer = chainrule("explain", shades_run[0], "--row", "1")
     assert answer.code == 2
-    assert "a trace of one row needs a table" in answer.err
+    assert "a row is explained of a table" in answer.err
 
 
 def test_what_was_loaded_predicts_what_was_trained(shades):
@@ -211,6 +211,9 @@ def test_options_of_the_other_kind_are_refused(shades, chainrule, tmp_path):
     answer = chainrule("train", tmp_path / "t.csv")
     assert answer.code == 2
     assert "a table needs the column to predict" in answer.err
+    assert "one of its columns: 'a', 'b'" in answer.err
+    assert "--target COLUMN" in answer.err
+    assert "there is no file" in chainrule("train", tmp_path / "shadess").err
     answer = chainrule("train", shades, "--size", "1,2,3")
     assert "--size takes height and width" in answer.err
 

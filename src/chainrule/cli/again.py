@@ -49,7 +49,36 @@ def options(context: typer.Context, names: Sequence[str], resume: Path | None) -
             expected="--resume RUN, and at most --epochs for more of them, --keep-every to keep it more or less often, "
             "or FILE where the data lie elsewhere now",
         )
-    return asked_before(resume) | {name: given[name] for name in named if name in given}
+    asked = asked_before(resume) | {name: given[name] for name in named if name in given}
+    check_data_are_there(asked, f"train FILE --resume {shlex.quote(str(resume))}")
+    _check_epochs(resume, asked["epochs"])
+    return asked
+
+
+def check_data_are_there(asked: dict[str, Any], command: str) -> None:
+    """Refuse to go on without the data; ``command`` is how a user says where they lie now."""
+    if not Path(asked["file"]).exists():
+        raise ConfigurationError(
+            "what it was trained on is not there",
+            given=asked["file"],
+            hint=f"say where it lies now: chainrule {command}",
+        )
+
+
+def _check_epochs(folder: Path, epochs: int) -> None:
+    """Refuse fewer epochs than are done, and tell where none is left to train."""
+    place = place_for(folder)
+    state = newest(place, read_training(place)[1])[0].state
+    done = state["epochs_done"]
+    if epochs < done:
+        raise ConfigurationError(
+            "more epochs are done already",
+            given=f"--epochs {epochs}, of which {done:,} are done",
+            expected=f"at least {done:,}, those that are done among them",
+        )
+    if state["finished"] and (state["stopped"] or epochs == done) and leads():
+        why = state["stopped"] or f"all {show.counted(done, 'epoch')} are done; for more of them: --epochs"
+        show.err.print(f"note: nothing is left to train: {why}", markup=False)
 
 
 def told_interrupted(folder: Path) -> None:
@@ -82,7 +111,7 @@ def replay_with(what_to_train_on: Callable[[dict[str, Any]], tuple[Any, ...]]) -
         run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
         file: Annotated[
             Path | None,
-            typer.Argument(metavar="[FILE]", help="Its data, where they lie elsewhere now.", show_default=False),
+            typer.Argument(metavar="FILE", help="Its data, where they lie elsewhere now.", show_default=False),
         ] = None,
         step: Annotated[int | None, typer.Option(help="The step, counted from 0.", show_default=False)] = None,
         row: Annotated[
@@ -107,6 +136,7 @@ def replay_with(what_to_train_on: Callable[[dict[str, Any]], tuple[Any, ...]]) -
             raise ConfigurationError(f"{given[0]} is for one row", given=", ".join(given), hint="which? --row NUMBER")
         loaded = load(run)
         asked = asked_before(run) | ({} if file is None else {"file": str(file.resolve())})
+        check_data_are_there(asked, f"replay {shlex.quote(str(run))} FILE --step NUMBER")
         trains, what, own = what_to_train_on(asked)
         own = {k: v for k, v in own.items() if v is not None} | {"seed": asked["seed"]}
         if trains is fit_table:

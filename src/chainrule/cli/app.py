@@ -269,7 +269,7 @@ def explain(
     run: RunFolder,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="A table; by default the one it was trained on.", show_default=False),
+        typer.Argument(metavar="FILE", help="A table; by default the one it was trained on.", show_default=False),
     ] = None,
     row: Annotated[int, typer.Option("--row", help="The row to explain, counted from 1.")] = 1,
     layer: Layer = None,
@@ -278,7 +278,15 @@ def explain(
 ) -> None:
     """Every number of one training step for one row: values forward, derivatives backward, on every edge."""
     trained = load_table(run)
-    found = trained.trace(_table_of(trained, file), row)
+    table = _table_of(trained, file)
+    if isinstance(table, Path):
+        raise ConfigurationError(
+            "a row is explained of a table",
+            given=str(table),
+            expected="a run that was trained on a table",
+            hint=f"a file that was trained on: chainrule replay {shlex.quote(str(run))} --step NUMBER --row NUMBER",
+        )
+    found = trained.trace(table, row)
     target = trained.preprocessing.target.name
     shown(found, f"row {row}, {target} as the label; derivatives of the cost J of this row", layer, picture, data)
 
@@ -362,6 +370,7 @@ ASKED = (
 def _what_to_train_on(asked: dict[str, Any]) -> tuple[Any, ...]:
     """The function that trains, what it takes first, and those of its options that belong to files or to tables."""
     from chainrule.data import read_table
+    from chainrule.data.tables import quoted
 
     file, size = Path(asked["file"]), asked["size"]
     of_files = {name: asked[name] for name in ("rate", "seconds")}
@@ -379,11 +388,14 @@ def _what_to_train_on(asked: dict[str, Any]) -> tuple[Any, ...]:
     if file.is_dir():
         return fit_folder, (file,), {name: value for name, value in of_files.items() if value is not None}
     target, text, validation = (of_tables[name] for name in ("target", "text", "validation"))
+    table = read_table(file, texts=[text] if text else ())
     if target is None:
         raise ConfigurationError(
-            "a table needs the column to predict", given=str(file), hint="name it: --target COLUMN"
+            "a table needs the column to predict",
+            given=str(file),
+            expected=f"one of its columns: {quoted(table.columns)}",
+            hint="name it: --target COLUMN",
         )
-    table = read_table(file, texts=[text] if text else ())
     options = {name: of_tables[name] for name in ("text", "missing", "task") if of_tables[name] is not None}
     options["validation_table"] = read_table(Path(validation)) if validation else None
     options["categories"] = [

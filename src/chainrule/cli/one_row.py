@@ -25,12 +25,13 @@ Data = Annotated[
 
 def shown(trace: Any, heading: str, layer: str | None, picture: Path | None, data: Path | None) -> None:
     """Print a trace below its heading; draw and write it where that is asked for."""
+    table = trace.table(open=layer)  # first of all: it knows whether there is such a layer
     if picture is not None:
         trace.svg(open=layer).save(picture)
     if data is not None:
         data.write_text(json.dumps(trace.data(), ensure_ascii=False), encoding="utf-8")
     show.plain(f"{heading}\n")
-    show.plain(trace.table(open=layer))
+    show.plain(table)
     if picture is not None or data is not None:
         show.plain("")
     for words, place in (("drawn", picture), ("every number", data)):

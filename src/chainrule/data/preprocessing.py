@@ -42,6 +42,7 @@ MOST_CATEGORY_FEATURES = 20_000  # of all columns together
 FREQUENT_SHARE = 0.005  # a value in fewer training rows than this share counts as other
 UNIQUE_SHARE = 0.9  # texts with more different values than this share of the rows are identifiers or free text
 FEWEST_ROWS_FOR_UNIQUE = 20
+FREE_TEXT = "are identifiers or free text"
 ROW_NUMBER_NAME = re.compile(r"(^|[_ .])(id|index|idx|rownames?|row|nr|no)$|^unnamed|^column \d+$", re.IGNORECASE)
 CODE_NAME = re.compile(r"(zip|postal|post|pin)[_ .-]?code$|(^|[_ .-])(zip|plz)$", re.IGNORECASE)
 DESCRIPTION = "preprocessing.json"
@@ -110,6 +111,9 @@ class TableEncoder:
                 "no column is left to learn from",
                 given="\n            ".join(self.notes) or "a table without columns beside the target",
                 expected="at least one column of numbers, categories, truth values or dates that varies",
+                hint="texts are learned from by themselves: text='COLUMN' (--text COLUMN)"
+                if any(note.endswith(FREE_TEXT) for note in self.notes)
+                else None,
             )
         blocks = self._blocks(training)
         self.parts = self._fit_parts(blocks)
@@ -336,7 +340,7 @@ def _useless(column: pl.Series) -> str | None:
     if kinds.kind_of(present) != "category":
         return None
     if len(present) >= FEWEST_ROWS_FOR_UNIQUE and distinct > UNIQUE_SHARE * len(present):
-        return f"{distinct:,} different texts in {len(present):,} rows are identifiers or free text"
+        return f"{distinct:,} different texts in {len(present):,} rows {FREE_TEXT}"
     most = int(kinds.as_categories(column).value_counts()["count"].to_numpy().max())
     if most < _fewest_rows(len(column)):
         return f"none of its {distinct:,} texts is in {_fewest_rows(len(column))} training rows"
