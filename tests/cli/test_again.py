@@ -201,6 +201,7 @@ def test_data_that_lie_elsewhere_now(chainrule, trained, table, tmp_path):
     for command, words in (
         (f"train FILE --resume {run}", ["train", "--resume", run, "--epochs", "3"]),
         (f"replay {run} FILE --step NUMBER", ["replay", run, "--step", "1"]),
+        (f"explain {run} FILE", ["explain", run]),
     ):
         answer = chainrule(*words)
         assert (answer.code, answer.out) == (2, "")
@@ -208,6 +209,8 @@ def test_data_that_lie_elsewhere_now(chainrule, trained, table, tmp_path):
         assert f"say where it lies now: chainrule {command}" in answer.err
     assert chainrule("replay", run, now, "--step", "1").code == 0
     assert chainrule("train", now, "--resume", run, "--epochs", "3").code == 0
+    for words in (["replay", run, "--step", "1"], ["explain", run]):
+        assert chainrule(*words).code == 0
 
 
 def test_a_step_is_gone_back_to(chainrule, run):

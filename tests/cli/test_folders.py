@@ -101,6 +101,7 @@ def test_images_of_several_sizes_need_one(shades, chainrule, tmp_path):
     answer = chainrule("train", mixed, "-o", tmp_path / "run")
     assert answer.code == 2
     assert "the images have 2 different sizes" in answer.err
+    assert "(--size 6,6)" in answer.err
     assert not (tmp_path / "run").exists()
     answer = chainrule("train", mixed, "--size", "6x5", "--epochs", "2", "-o", tmp_path / "run")
     assert answer.code == 0, answer.err
@@ -118,6 +119,7 @@ def test_broken_images_are_left_out_only_if_asked(shades, chainrule, tmp_path):
     answer = chainrule(*words)
     assert answer.code == 2
     assert "1 of 13 images (dark/bad.png) cannot be read" in answer.err
+    assert "(--skip-broken)" in answer.err
     answer = chainrule(*words, "--skip-broken")
     assert answer.code == 0, answer.err
     assert "left out 1 of 13 images (dark/bad.png)" in answer.out

@@ -80,7 +80,7 @@ def test_different_sizes_are_counted(pets, write_image):
     with pytest.raises(DataError, match="the images have 2 different sizes") as caught:
         images(pets)
     assert caught.value.given == "6 × 8 (5), 10 × 4 (1)"
-    assert caught.value.hint == "bring them to one: size=(6, 8)"
+    assert caught.value.hint == "bring them to one: size=(6, 8) (--size 6,8)"
     assert images(pets, (6, 8)).items[:].shape == (6, 6, 8, 3)
 
 

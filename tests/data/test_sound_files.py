@@ -128,7 +128,7 @@ def test_different_rates_are_refused_or_brought_to_the_one_that_is_given(words, 
     with pytest.raises(DataError, match="the recordings have 2 different rates") as caught:
         sounds(words)
     assert caught.value.given == "8,000 Hz (3), 16,000 Hz (1)"
-    assert caught.value.hint == "bring them to one: rate=8000"
+    assert caught.value.hint == "bring them to one: rate=8000 (--rate 8000)"
     found = sounds(words, rate=8000, features="wave")
     assert found.items.shape == (4, 4000)
     np.testing.assert_allclose(found.items[1][200:2200], found.items[0][200:2200], atol=5e-3)

@@ -135,7 +135,7 @@ def replay_with(what_to_train_on: Callable[[dict[str, Any]], tuple[Any, ...]]) -
         if row is None and given:
             raise ConfigurationError(f"{given[0]} is for one row", given=", ".join(given), hint="which? --row NUMBER")
         loaded = load(run)
-        asked = asked_before(run) | ({} if file is None else {"file": str(file.resolve())})
+        asked = asked_before(run) | {"file": str(file.resolve()) if file else loaded.settings["table"]}
         check_data_are_there(asked, f"replay {shlex.quote(str(run))} FILE --step NUMBER")
         trains, what, own = what_to_train_on(asked)
         own = {k: v for k, v in own.items() if v is not None} | {"seed": asked["seed"]}

@@ -278,7 +278,7 @@ def explain(
 ) -> None:
     """Every number of one training step for one row: values forward, derivatives backward, on every edge."""
     trained = load_table(run)
-    table = _table_of(trained, file)
+    table = _table_of(trained, file, f"explain {shlex.quote(str(run))} FILE")
     if isinstance(table, Path):
         raise ConfigurationError(
             "a row is explained of a table",
@@ -291,7 +291,7 @@ def explain(
     shown(found, f"row {row}, {target} as the label; derivatives of the cost J of this row", layer, picture, data)
 
 
-def _table_of(trained: TableRun, file: Path | None) -> Any:
+def _table_of(trained: TableRun, file: Path | None, command: str) -> Any:
     from chainrule.data import ames, read_source
 
     source = trained.run.settings.get("table")
@@ -299,6 +299,8 @@ def _table_of(trained: TableRun, file: Path | None) -> Any:
         return ames()
     if file is None and source is None:
         raise ConfigurationError("the run does not say which table it was trained on", hint="name a FILE")
+    if file is None:
+        again.check_data_are_there({"file": source}, command)
     return read_source(trained.preprocessing.encoder, file or Path(str(source)))
 
 

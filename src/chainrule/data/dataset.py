@@ -160,7 +160,7 @@ def prepare(
         raise ConfigurationError(
             "the column to predict is no category to predict from",
             given=f"'{target}'",
-            hint="numbers to predict as classes: task='categorical'",
+            hint="numbers to predict as classes: task='categorical' (--task categorical)",
         )
     encoder = TableEncoder().fit(inputs, train, categories)
     remarks: list[str] = []

@@ -202,7 +202,7 @@ def _broken(bad: list[Path], reason: str, files: tuple[Path, ...]) -> DataError:
         f"{named(bad, len(files), 'images')} cannot be read",
         given=reason,
         expected="whole image files",
-        hint="replace them, or leave them out with skip_broken=True",
+        hint="replace them, or leave them out: skip_broken=True (--skip-broken)",
     )
 
 
@@ -222,7 +222,7 @@ def _format(files: tuple[Path, ...], size: tuple[int, int] | None, channels: int
             f"the images have {len(sizes):,} different sizes",
             given=shown + (", …" if len(common) > 4 else ""),
             expected="one size, height × width",
-            hint=f"bring them to one: size={common[0][0]}",
+            hint="bring them to one: size=({0}, {1}) (--size {0},{1})".format(*common[0][0]),
         )
     height, width = next(iter(sizes)) if size is None else _pair(size)
     return ImageFormat(height, width, channels if channels is not None else 1 if grey else 3, fit)

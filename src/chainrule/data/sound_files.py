@@ -173,7 +173,7 @@ def sounds(
             f"{named(bad, len(files), 'recordings')} cannot be read",
             given=reason,
             expected="files with sound in them",
-            hint="replace them, or leave them out with skip_broken=True",
+            hint="replace them, or leave them out: skip_broken=True (--skip-broken)",
         )
     notes = [f"left out {named(bad, len(files), 'recordings')}: {reason}"] if bad else []
     kept = np.array([f in heads for f in files])
@@ -295,7 +295,7 @@ def _rate(rates: list[int], wanted: int | None) -> int:
             f"the recordings have {len(counts)} different rates",
             given=", ".join(f"{r:,} Hz ({count:,})" for r, count in counts[:5]),
             expected="one rate",
-            hint=f"bring them to one: rate={counts[0][0]}",
+            hint=f"bring them to one: rate={counts[0][0]} (--rate {counts[0][0]})",
         )
     return counts[0][0]
 

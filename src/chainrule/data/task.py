@@ -78,7 +78,7 @@ def resolve_task(column: pl.Series, task: str | None) -> Task:
             f"the target '{column.name}' does not have two classes",
             given=f"task='binary' and {classes} different values",
             expected="two different values",
-            hint="use task='categorical'",
+            hint="use task='categorical' (--task categorical)",
         )
     return task  # type: ignore[return-value]  # checked against get_args above
 

@@ -47,7 +47,7 @@ def texts(source: Where | Iterable[Where], *, skip_broken: bool = False) -> Exam
             f"{named(bad, len(files), 'texts')} cannot be read",
             given=reason,
             expected="files with text in them",
-            hint="replace them, or leave them out with skip_broken=True",
+            hint="replace them, or leave them out: skip_broken=True (--skip-broken)",
         )
     kept = np.array([f in found for f in files])
     return Examples(
