@@ -188,6 +188,7 @@ def test_where_nothing_is_left_to_train_it_says_so(chainrule, run, tmp_path):
     answer = chainrule("train", "--resume", tmp_path / "run")
     assert answer.code == 0, answer.err
     assert "note: nothing is left to train: all 12 epochs are done; for more of them: --epochs" in answer.err
+    assert "trained for 12 epochs" in answer.out
     answer = chainrule("train", "--resume", tmp_path / "run", "--epochs", "5")
     assert (answer.code, answer.out) == (2, "")
     assert "--epochs 5, of which 12 are done" in answer.err
@@ -281,4 +282,6 @@ def test_the_first_bad_number(chainrule, table, tmp_path):
 def test_which_step(chainrule, run):
     assert "which step" in chainrule("replay", run).err
     assert "0 to 71" in chainrule("replay", run, "--step", "72").err
-    assert "every number of this training was finite" in chainrule("replay", run, "--to-first-nan").err
+    answer = chainrule("replay", run, "--to-first-nan")
+    assert "every number of this training was finite" in answer.err
+    assert "--step NUMBER" in answer.err

@@ -77,8 +77,8 @@ def _check_epochs(folder: Path, epochs: int) -> None:
             expected=f"at least {done:,}, those that are done among them",
         )
     if state["finished"] and (state["stopped"] or epochs == done) and leads():
-        why = state["stopped"] or f"all {show.counted(done, 'epoch')} are done; for more of them: --epochs"
-        show.err.print(f"note: nothing is left to train: {why}", markup=False)
+        why = "" if state["stopped"] else f": all {show.counted(done, 'epoch')} are done; for more of them: --epochs"
+        show.err.print(f"note: nothing is left to train{why}", markup=False)
 
 
 def told_interrupted(folder: Path) -> None:
@@ -135,6 +135,12 @@ def replay_with(what_to_train_on: Callable[[dict[str, Any]], tuple[Any, ...]]) -
         if row is None and given:
             raise ConfigurationError(f"{given[0]} is for one row", given=", ".join(given), hint="which? --row NUMBER")
         loaded = load(run)
+        if to_first_nan and loaded.first_bad is None:
+            raise ConfigurationError(
+                "every number of this training was finite",
+                given="--to-first-nan",
+                hint="any of its steps: --step NUMBER",
+            )
         asked = asked_before(run) | {"file": str(file.resolve()) if file else loaded.settings["table"]}
         check_data_are_there(asked, f"replay {shlex.quote(str(run))} FILE --step NUMBER")
         trains, what, own = what_to_train_on(asked)
