@@ -272,7 +272,11 @@ def test_what_is_for_one_row_needs_it(chainrule, run, tmp_path):
 
 def test_the_first_bad_number(chainrule, table, tmp_path):
     settings = ["--target", "price", "--optimizer", "gradient_descent", "--learning-rate", "1e9", "--layers", "3"]
-    assert chainrule("train", table, *settings, "-o", tmp_path / "bad").code == 2
+    answer = chainrule("train", table, *settings, "-o", tmp_path / "bad")
+    assert answer.code == 2
+    assert "held-out" not in answer.out, "the parameters are those of the start: there is nothing to measure"
+    assert f"chainrule replay {tmp_path / 'bad'} --to-first-nan" in answer.out
+    assert repr(cr.load(tmp_path / "bad")).endswith("1 epoch, no longer finite in epoch 1>")
     answer = chainrule("replay", tmp_path / "bad", "--to-first-nan")
     assert answer.code == 0, answer.err
     assert "the first number that was not finite arose" in answer.out

@@ -75,6 +75,16 @@ def test_a_training_that_does_not_begin_replaces_nothing(chainrule, diabetes_run
     assert [f.name for f in folder.parent.iterdir()] == ["run"]
 
 
+def test_a_folder_in_which_another_training_is_at_work_is_not_overwritten(chainrule, diabetes_run, unfinished):
+    before = contents(unfinished)
+    words = ["train", diabetes_run.parent / "diabetes.parquet", *SETTINGS, "-o", unfinished]
+    with files.held(files.place_for(unfinished)):
+        answer = chainrule(*words, "--overwrite")
+    assert answer.code == 2
+    assert "another training is at work in the folder" in answer.err
+    assert contents(unfinished) == before
+
+
 def test_what_is_gone_on_with_is_not_overwritten(chainrule, finished):
     answer = chainrule("train", "--resume", finished, "--overwrite")
     assert answer.code == 2

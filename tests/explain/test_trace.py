@@ -221,6 +221,14 @@ def test_the_data_are_ready_for_json(run):
     assert {e["from"] for e in data["edges"]} <= set(by_name)
 
 
+def test_json_knows_no_nan_so_it_is_a_word():
+    x = cr.input("x", (4,))
+    trace = cr.trace(cr.sum(cr.log(x) * x), {x: [0.0, 1.0, np.inf, np.nan]})
+    text = json.dumps(trace.data(), allow_nan=False)
+    (logarithm,) = (n for n in json.loads(text)["nodes"] if n["op"] == "log")
+    assert logarithm["value"] == ["-Infinity", 0.0, "Infinity", "NaN"]
+
+
 def test_the_picture_has_every_value_above_and_every_derivative_below():
     picture = cr.trace(f, POINT).svg()
     above = [part.split("</text>")[0].split(">")[-1] for part in picture.split('class="above"')[1:]]

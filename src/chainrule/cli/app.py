@@ -199,6 +199,7 @@ def train(
             again.told_interrupted(folder)
             raise typer.Exit(INTERRUPTED) from None
     if not leads():
+        _end(result)
         return
     where = result.save(folder)  # first of all: whoever reads the rest may close the pipe
     report(result)
@@ -210,6 +211,7 @@ def train(
     show.plain(
         f"\nsaved in {where}\nnext: chainrule predict {quoted} {new} -o OUT.csv   chainrule formulas {quoted}"
         f"\n      {explain_it}chainrule why {quoted}"
+        + (f"   chainrule replay {quoted} --to-first-nan" if result.run.first_bad else "")
     )
     if put_aside(result.run.history):
         show.plain(f"it was {result.run.history.stopped}; to go on: chainrule train --resume {quoted}")
@@ -459,7 +461,7 @@ def report(result: TableRun) -> None:
     inputs = show.counted(len(result.preprocessing.encoder.features), "input")
     show.plain(f"target {result.preprocessing.target.name}: {kind}; {rows} rows; {inputs}")
     show.notes(result.notes)
-    if result.scores:
+    if result.scores and history.diverged != 1:  # then nothing was learned
         show.plain("")
         show.scores(result.scores, f"On {show.counted(result.rows['test'], 'held-out row')}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chainrule.engine.processes import leads
 from chainrule.errors import ConfigurationError, RunError
-from chainrule.train.checkpoint_files import TRAINING, newest, place_for, read_training
+from chainrule.train.checkpoint_files import TRAINING, held, newest, place_for, read_training
 from chainrule.train.files import MODEL, may_hold_a_run
 
 
@@ -77,8 +77,9 @@ def made_room(folder: Path) -> Iterator[None]:
     if not place.exists() or not leads():
         yield
         return
-    shutil.rmtree(aside, ignore_errors=True)
-    place.rename(aside)
+    with held(place):  # none is at work there
+        shutil.rmtree(aside, ignore_errors=True)
+        place.rename(aside)
     try:
         yield
     finally:

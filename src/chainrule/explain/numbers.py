@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.graph.dim import show
 from chainrule.notation import columns, padded
 
+Array = np.ndarray[Any, Any]
 WIDE = 100
 """So many columns a terminal has."""
 
@@ -37,6 +38,16 @@ def number(value: Any) -> str:
     """Four digits, with a true minus."""
     text = str(bool(value)) if isinstance(value, (bool, np.bool_)) else f"{float(value) + 0.0:.4g}"  # −0 is 0
     return text.replace("-", "−")
+
+
+def plain(array: Array | None) -> Any:
+    """An array as lists for JSON, which knows no NaN and no infinity: they are words."""
+    if array is None or np.isfinite(array).all():
+        return None if array is None else array.tolist()
+    words = array.astype(object)
+    for word, where in (("NaN", np.isnan(array)), ("Infinity", array == np.inf), ("-Infinity", array == -np.inf)):
+        words[where] = word
+    return words.tolist()
 
 
 def fitted(tables: Iterable[Sequence[Sequence[str]]], wide: int = WIDE) -> list[str]:

@@ -20,7 +20,7 @@ from chainrule.engine import interpret
 from chainrule.engine.draws import Key
 from chainrule.engine.program import FIRST
 from chainrule.errors import GraphError, near
-from chainrule.explain.numbers import WIDE, brief, fitted, number
+from chainrule.explain.numbers import WIDE, brief, fitted, number, plain
 from chainrule.explain.one_row import one_row
 from chainrule.graph.body import has_body
 from chainrule.graph.graph import Graph
@@ -445,7 +445,7 @@ class Trace:
         return out
 
     def data(self) -> dict[str, Any]:
-        """Everything as plain data: lists, texts and numbers, ready for JSON."""
+        """Everything as plain data, ready for JSON: lists, texts, numbers; ``"NaN"`` and ``"Infinity"`` are words."""
         return {
             "nodes": [
                 {
@@ -454,8 +454,8 @@ class Trace:
                     "formula": m.formula,
                     "gate": m.gate,
                     "shape": list(m.value.shape),
-                    "value": m.value.tolist(),
-                    "gradient": None if m.gradient is None else m.gradient.tolist(),
+                    "value": plain(m.value),
+                    "gradient": plain(m.gradient),
                 }
                 for m in self.nodes
             ],
@@ -463,9 +463,9 @@ class Trace:
                 {
                     "from": e.result,
                     "to": e.by,
-                    "upstream": e.upstream.tolist(),
-                    "local": None if e.local is None else e.local.tolist(),
-                    "downstream": e.downstream.tolist(),
+                    "upstream": plain(e.upstream),
+                    "local": plain(e.local),
+                    "downstream": plain(e.downstream),
                     "rule": e.rule,
                     "jacobian": e.jacobian,
                 }

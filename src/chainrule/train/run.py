@@ -260,6 +260,8 @@ class Run:
         if epochs:
             row = self.history.row(self.history.best_epoch or -1)
             last = ", " + ", ".join(f"{k} {v:.4g}" for k, v in row.items())
+        if self.history.diverged is not None:
+            last = f", no longer finite in epoch {self.history.diverged}"
         return f"<Run: {self.model.parameter_count} parameters, {epochs} {'epoch' if epochs == 1 else 'epochs'}{last}>"
 
 
