@@ -43,8 +43,7 @@ from chainrule.train.unlike import unlike
 
 if TYPE_CHECKING:
     from chainrule.engine.xla.plan import Standing
-    from chainrule.train.unlike import unlike
-from chainrule.train.trainer import Trainer
+    from chainrule.train.trainer import Trainer
 
 Array = np.ndarray[Any, Any]
 SHARE = 0.02
