@@ -664,7 +664,9 @@ def test_a_training_that_is_fed_in_parts_is_the_training_on_the_whole():
         assert parts.run().parameters[name] == pytest.approx(value, rel=1e-5)
     parts.feed(X, Y)  # three batches at once
     parts.advance(1)
+    whole.run_epochs(1)
     assert parts.history.epochs == 7
+    assert parts.history["loss"][-1] == pytest.approx(whole.history["loss"][-1], rel=1e-5)
     with pytest.raises(ShapeError, match="as those before"):
         parts.feed(X, Y, np.ones(60))
     with pytest.raises(ShapeError, match="differ in number"):

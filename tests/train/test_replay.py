@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.data.lazy import Lazy
-from chainrule.engine.xla import epochs as engine
+from chainrule.engine.xla import streaming as engine
 from chainrule.errors import ConfigurationError, DataError, RunError
 from chainrule.train import checkpoint_files as files
 

@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.data.lazy import Lazy
-from chainrule.engine.xla import epochs as engine
+from chainrule.engine.xla import streaming as engine
 from chainrule.graph.graph import Graph
 
 RNG = np.random.default_rng(0)
@@ -72,6 +72,23 @@ def test_only_a_few_batches_are_in_memory_at_a_time():
     examples = Counted(X)
     train(examples)
     assert examples.most == 32
+
+
+def test_what_is_fed_later_is_read_when_it_is_needed_too():
+    """Other examples, more of them: as in memory."""
+
+    def fed(kind):
+        trainer = cr.Trainer(cr.Sequential(cr.Dense(4, "tanh"), cr.Dense(1, "sigmoid")), kind(X[:40]), Y[:40], seed=3)
+        trainer.run_epochs(1)
+        more = kind(X)
+        trainer.feed(more, Y)
+        trainer.run_epochs(2)
+        return trainer.run(), more
+
+    (lazy, more), (whole, _) = fed(Counted), fed(np.array)
+    assert more.most == 32
+    np.testing.assert_allclose(lazy.history.table, whole.history.table, rtol=2e-5)
+    np.testing.assert_allclose(lazy.parameters["W1"], whole.parameters["W1"], rtol=2e-5, atol=1e-6)
 
 
 def test_validation_examples_are_read_block_by_block_too(monkeypatch):

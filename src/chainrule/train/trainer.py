@@ -328,7 +328,7 @@ class Trainer:
         dtype: Any,
         devices: Any,
     ) -> Any:
-        from chainrule.engine.xla import Devices, Epochs, processes
+        from chainrule.engine.xla import Devices, Epochs, StreamedEpochs, processes
         from chainrule.engine.xla.plan import Plan
 
         step, stopping = self.step, self.early_stopping
@@ -363,7 +363,7 @@ class Trainer:
             counter=step.update.counter,
             seed=self.seed,
         )
-        stream = batches if any(map(is_lazy, (*training, *validation))) else None
+        streamed = any(map(is_lazy, (*training, *validation)))
         self.load = self._load_of(plan, training)
         count = self._shared_by(devices, plan)
         self.settings["devices"] = count
@@ -372,8 +372,9 @@ class Trainer:
             from chainrule.train.together import check_all_the_same
 
             check_all_the_same(self, training, validation)
+        what = plan, self._initial, training, validation, dtype, Devices.of(count)
         with building():
-            return Epochs(plan, self._initial, training, validation, dtype, stream, Devices.of(count))
+            return StreamedEpochs(*what, stream=batches) if streamed else Epochs(*what)
 
     def _load_of(self, plan: Any, training: list[Array]) -> Load:
         """What a step does, on a process's share of the rows of a batch."""

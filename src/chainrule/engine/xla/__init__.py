@@ -6,8 +6,19 @@ from chainrule.engine.xla.devices import Devices, local_cores, processes, use_co
 from chainrule.engine.xla.epochs import Epochs
 from chainrule.engine.xla.lanes import Lanes
 from chainrule.engine.xla.look import Look
+from chainrule.engine.xla.streaming import StreamedEpochs
 
 use_cache()
 use_cores()
 
-__all__ = ["Compiled", "Devices", "Epochs", "Lanes", "Look", "compile_nodes", "local_cores", "processes"]
+__all__ = [
+    "Compiled",
+    "Devices",
+    "Epochs",
+    "Lanes",
+    "Look",
+    "StreamedEpochs",
+    "compile_nodes",
+    "local_cores",
+    "processes",
+]

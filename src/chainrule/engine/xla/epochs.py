@@ -9,7 +9,7 @@ that the same program is given, so that a training that was parted, or is gone t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -34,16 +34,11 @@ from chainrule.graph.node import Node
 
 LOOK_TOGETHER = 1 << 14
 """Arrays of at most so many numbers are asked together whether they are finite."""
-BLOCK_NUMBERS = 1 << 24
-"""So many numbers of examples that are streamed go to the device at once: 64 MB in float32."""
-
-
-Stream = Callable[[Sequence[Any], np.ndarray[Any, Any], int], Iterable[Sequence[Any]]]
 
 
 @dataclass
 class Epochs:
-    """A training under way: parameters and states on the device, and the program that advances them.
+    """A training under way: parameters, states and examples on the device, and the program that advances them.
 
     Args:
         plan: what to run.
@@ -51,8 +46,6 @@ class Epochs:
         examples: arrays for the plan's example leaves.
         validation: the same for validation, or none.
         dtype: the working precision.
-        stream: for examples that are not to lie on the device, those of the validation neither: called with what has
-            them, an order of rows and a number of them, it goes through arrays of so many.
         devices: what it runs on.
     """
 
@@ -61,7 +54,6 @@ class Epochs:
     examples: Sequence[Any]
     validation: Sequence[Any] = ()
     dtype: Any = None
-    stream: Stream | None = None
     devices: Devices = field(default_factory=Devices)
     status: int = field(default=RUNNING, init=False)
     best_epoch: int = field(default=-1, init=False)
@@ -88,13 +80,10 @@ class Epochs:
         if len(plan.turns) > 1:  # what one turn has changed the next one reads
             self._read |= {new for turn in plan.turns for leaf, new in turn.carry.items() if leaf in self._read}
         with self._precision():
-            put, feed = self._put, self._feed
+            put = self._put
             self.carry = tuple(put(n, self.start[n]) for n in self.leaves)
             self.best = tuple(put(n, self.start[n]) for n in self.leaves) if plan.monitor is not None else ()
-            resident = (self.examples, self.validation) if self.stream is None else ((), ())
-            self.data, self.held_out = (
-                tuple(feed(n, a) for n, a in zip(plan.examples, arrays, strict=False)) for arrays in resident
-            )
+            self._take_in()
             send = self.devices.put
             self.fixed = (*(put(n, v) for n, v in plan.constants.items()), send(np.uint32(plan.seed % 2**32)))
             worst = -np.inf if plan.larger_is_better else np.inf
@@ -108,11 +97,7 @@ class Epochs:
         self.inside: Inside | None = None
         self._under_way: tuple[Any, ...] = ()
         # Nothing is donated: what the call began with is needed where it ends in numbers that are not finite.
-        compiled = partial(jax.jit, out_shardings=self.devices.everywhere)
-        self._run = compiled(self._program, static_argnames=("careful", "whole"))
-        self._run_block = compiled(self._block, donate_argnums=0)
-        self._run_validation = compiled(self._validated)
-        self._end_epoch = compiled(self._close, donate_argnums=0)
+        self._run = self._compiled(self._program, static_argnames=("careful", "whole"))
 
     def run(self, permutations: np.ndarray[Any, Any], epochs: int) -> np.ndarray[Any, Any]:
         """Train for some epochs, at most as many as there are permutations.
@@ -130,22 +115,28 @@ class Epochs:
         return self.finish_run()
 
     def feed(self, examples: Sequence[Any], batch_size: int) -> None:
-        """Go on with other examples, which lie on the device from now on, in batches of so many."""
-        self.examples, self.stream = examples, None
+        """Go on with other examples, in batches of so many."""
+        self.examples = examples
         self.plan = replace(self.plan, batch_size=batch_size)
         self.steps = -(-len(examples[0]) // batch_size)
+        self.__dict__.pop("_empty", None)  # the room for an epoch is another
         with self._precision():
-            self.data = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, examples, strict=True))
-            self.held_out = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, self.validation, strict=False))
+            self._take_in()
+
+    def _take_in(self) -> None:
+        """Bring the examples to the device."""
+        self.data, self.held_out = (
+            tuple(self._feed(n, a) for n, a in zip(self.plan.examples, arrays, strict=False))
+            for arrays in (self.examples, self.validation)
+        )
 
     def start_run(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE) -> None:
         """Begin what :meth:`run` does; the host is free for other work until it asks for the result.
 
         With a ``stop`` before the last step, one epoch is gone through up to this step, which is not made.
         """
-        call = self._call if self.stream is None else self._streamed
         with partners():
-            found = call(permutations, epochs, stop)
+            found = self._call(permutations, epochs, stop)
         self._under_way = permutations, epochs, stop, found
 
     def finish_run(self) -> np.ndarray[Any, Any]:
@@ -155,13 +146,11 @@ class Epochs:
 
     def _finished(self) -> np.ndarray[Any, Any]:
         permutations, epochs, stop, found = self._under_way
-        *_, control, _, _, _, healthy, inside = found
-        start = self.carry if self.inside is None else self.inside.start
         if stop < self.steps:
-            self.carry, self.inside = found[0], replace(inside, start=start) if self.stream is None else inside
+            self.carry, self.inside = found[0], found[-1]
             return np.zeros((0, len(self.plan.outputs)))
-        if self.stream is None and (int(control[0]) == NOT_FINITE or not bool(healthy)):
-            found = self._call(permutations, epochs, stop, careful=True)
+        start = self.carry if self.inside is None else self.inside.start
+        found = self._sound(found, permutations, epochs, stop)
         self.carry, self.best, self.control, history, samples, count, _, _ = found
         done = int(count)
         self.status, self.best_epoch = int(self.control[0]), int(self.control[2])
@@ -172,6 +161,13 @@ class Epochs:
             self._samples.keep(np.asarray(samples)[:done], self.epoch, self.steps)
         self.epoch += done
         return np.asarray(history)[:done]
+
+    def _sound(self, found: Any, permutations: np.ndarray[Any, Any], epochs: int, stop: int) -> Any:
+        """What a call has found; where numbers are not finite it is made again, to end with the last that were."""
+        *_, control, _, _, _, healthy, _ = found
+        if bool(healthy) and int(control[0]) != NOT_FINITE:
+            return found
+        return self._call(permutations, epochs, stop, careful=True)
 
     def standing(self) -> Standing:
         """Where the training stands, on the host."""
@@ -189,106 +185,11 @@ class Epochs:
         self._samples.go_on_from(standing.sampled_at, standing.samples)
         self.status, self.best_epoch, self.epoch = (int(standing.control[k]) for k in (0, 2, 3))
 
-    def _streamed(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE) -> Any:
-        """The same with examples that come in blocks of some batches, from wherever they lie."""
-        assert self.stream is not None
-        rows, batch, in_block = len(self.examples[0]), self.plan.batch_size, self._steps_in_block
-        carry, best, control, inside = self.carry, self.best, self.control, self.inside
-        if inside is not None:
-            carry = jax.tree.map(jnp.copy, carry)  # it is handed on, but may be asked for again
-        history: list[Any] = []
-        samples: list[Any] = []
-        for order in permutations[:epochs]:
-            first = (self.epoch + len(history)) * self.steps
-            if inside is None:
-                start, begin = carry, 0
-                carry = jax.tree.map(jnp.copy, carry)
-                total, seen = np.zeros((), self.kinds.float), []
-            else:
-                start, begin, total, seen = inside.start, inside.steps, inside.total, [inside.seen_before]
-            done = begin // in_block
-            with self._precision():
-                rest = order[done * in_block * batch :]
-                for k, block in enumerate(self.stream(self.examples, rest, in_block * batch), done):
-                    fed = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, block, strict=True))
-                    at, size = k * in_block, len(fed[0])
-                    again = inside is not None and at < begin
-                    room = (inside.outputs, inside.seen) if inside is not None and again else self._room(size)
-                    numbers = first + at, max(begin - at, 0), min(stop - at, WHOLE)
-                    place, *span = (self.devices.put(np.int32(n)) for n in numbers)
-                    room = tuple(self.devices.put(a) for a in room)
-                    carry, part, looked_at, outputs = self._run_block(carry, fed, self.fixed, place, tuple(span), room)
-                    ends = at + -(-size // batch)
-                    if stop < ends:
-                        parts = map(np.array, (outputs, looked_at, total, _joined(seen, self._samples.width)))
-                        return carry, best, control, None, None, 0, True, Inside(stop, start, *parts)
-                    total = part + total
-                    seen.append(np.asarray(looked_at)[self._samples.filled(first + at, ends - at)])
-                    if stop == ends < self.steps:
-                        parts = map(np.array, (outputs, looked_at, total, _joined(seen, self._samples.width)))
-                        return carry, best, control, None, None, 0, True, Inside(stop, start, *parts)
-                inside = None
-                total = total if self.plan.totals else total / rows
-                validated: Any = 0
-                for fed, share in self._validation_blocks():
-                    validated = share * self._run_validation(carry, fed, self.fixed) + validated
-                row = (total, validated) if self.validation else (total,)
-                carry, best, control, row = self._end_epoch(carry, start, best, control, row)
-            history.append(row)
-            found = _joined(seen, self._samples.width)
-            samples.append(np.concatenate([found, self._samples.room(self.steps)[len(found) :]]))
-            if int(control[0]) != RUNNING:
-                break
-        return carry, best, control, np.array(history), np.array(samples), len(history), True, None
-
-    @cached_property
-    def _steps_in_block(self) -> int:
-        """So many steps go through a block of streamed examples."""
-        numbers = sum(int(np.prod(a.shape[1:])) for a in self.examples) * self.plan.batch_size
-        return max(1, BLOCK_NUMBERS // max(1, numbers))
-
-    def block(self, order: np.ndarray[Any, Any], step: int) -> tuple[tuple[Any, ...], int]:
-        """The block of streamed examples that holds a step of an epoch, and the number of the step in it."""
-        number, at = divmod(step, self._steps_in_block)
-        size = self._steps_in_block * self.plan.batch_size
-        return self.rows(order[number * size : (number + 1) * size]), at
-
     def _room(self, rows: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Room for the outputs of the full batches among some rows, and for what is watched in all of them."""
         batch = min(self.plan.batch_size, rows)
         outputs = np.zeros((rows // batch, len(self.plan.outputs)), self.kinds.float)
         return outputs, self._samples.room(-(-rows // batch))
-
-    def _validation_blocks(self) -> Iterator[tuple[tuple[Any, ...], float]]:
-        """The examples to validate on, on the device block by block, and the share of them all that each is."""
-        assert self.stream is not None
-        rows = len(self.validation[0]) if self.validation else 0
-        for block in self.stream(self.validation, np.arange(rows), self.plan.validation_rows) if rows else ():
-            fed = tuple(self._feed(n, a) for n, a in zip(self.plan.examples, block, strict=True))
-            yield fed, 1.0 if self.plan.totals else len(fed[0]) / rows
-
-    def _block(self, carry: Any, arrays: Any, fixed: Any, first: Any, span: Any, room: Any) -> Any:
-        """Steps through a block."""
-        packed = self.packing.pack(carry)
-
-        def cut(rows: slice, shape: tuple[int, ...]) -> Any:
-            return tuple(a[rows].reshape(*shape, *a.shape[1:]) for a in arrays)
-
-        batches = self._in_batches(len(arrays[0]), cut)
-        packed, *found = self._batches(packed, *batches, self.constants(fixed), first, Span(*span), *room)
-        return self.packing.unpack(packed), *found
-
-    def _validated(self, carry: Any, arrays: Any, fixed: Any) -> Any:
-        """The numbers of the validation on a block."""
-        return self._held_out(self.packing.pack(carry), arrays, self.constants(fixed))
-
-    def _close(self, carry: Any, start: Any, best: Any, control: Any, numbers: Any) -> Any:
-        """The end of an epoch: whether it was finite, the best, the last."""
-        row = jnp.concatenate(numbers)
-        finite = jnp.isfinite(row).all() & _all_finite(carry)
-        carry = jax.tree.map(partial(jnp.where, finite), carry, start)
-        best, control = self._judge(carry, best, control, row, finite)
-        return carry, best, control, row
 
     def _call(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE, careful: bool = False) -> Any:
         whole = self.inside is None and stop >= self.steps
@@ -297,7 +198,8 @@ class Epochs:
         if stop >= self.steps:
             return *found, None
         outputs, seen = map(np.asarray, room)
-        return *found, Inside(stop, (), outputs, seen, np.zeros(0), np.zeros((0, self._samples.width)))
+        start = self.carry if self.inside is None else self.inside.start
+        return *found, Inside(stop, start, outputs, seen, np.zeros(0), np.zeros((0, self._samples.width)))
 
     def _arguments(self, permutations: np.ndarray[Any, Any], epochs: int, stop: int = WHOLE) -> tuple[Any, ...]:
         inside, send = self.inside, self.devices.put
@@ -348,22 +250,18 @@ class Epochs:
             for k, first in enumerate(range(0, rows, batch)):
                 examples = self.rows(order[first : first + batch])
                 after, row = step(carry, examples)
-                if not bool(jnp.isfinite(row).all() & _all_finite(after)):
+                if not bool(jnp.isfinite(row).all() & all_finite(after)):
                     return k, fed(examples)
                 carry = after
-            if self.stream is None:
-                return None, fed(self.held_out)
-            held_out: tuple[Any, ...] = ()
-            for held_out, _ in self._validation_blocks():
-                if not bool(jnp.isfinite(self._run_validation(carry, held_out, self.fixed)).all()):
-                    break
-            return None, fed(held_out)
+            return None, fed(self._held_out_that_is_bad(carry))
+
+    def _held_out_that_is_bad(self, carry: Any) -> tuple[Any, ...]:
+        """Of the examples to validate on such as a number that is not finite comes from."""
+        return self.held_out
 
     def rows(self, rows: np.ndarray[Any, Any]) -> tuple[Any, ...]:
         """Some examples, on the device."""
-        if self.stream is None:
-            return tuple(jnp.take(a, rows, axis=0) for a in self.data)
-        return tuple(self._feed(n, a[rows]) for n, a in zip(self.plan.examples, self.examples, strict=True))
+        return tuple(jnp.take(a, rows, axis=0) for a in self.data)
 
     @property
     def sampled_at(self) -> np.ndarray[Any, Any]:
@@ -390,6 +288,9 @@ class Epochs:
         """Room for an epoch, on the device."""
         outputs, seen = self._room(len(self.examples[0]))
         return self.devices.put(outputs), self.devices.put(seen)
+
+    def _compiled(self, program: Callable[..., Any], **options: Any) -> Any:
+        return jax.jit(program, out_shardings=self.devices.everywhere, **options)
 
     def _precision(self) -> AbstractContextManager[Any]:
         return precision(self.kinds, *self._turns, self._validate, *self._watched)
@@ -452,7 +353,7 @@ class Epochs:
                 row = jnp.concatenate([row, lax.fori_loop(0, ended.astype(jnp.int32), validate, nothing)])
             finite = jnp.isfinite(row).all()
             if careful:
-                finite = finite & _all_finite(new) | ~ended
+                finite = finite & all_finite(new) | ~ended
                 new = jax.tree.map(partial(jnp.where, finite), new, carry)
             carry = new
             best, control = self._judge(carry, best, control, row, finite, ended)
@@ -464,7 +365,7 @@ class Epochs:
         carry, best = pack(carry), pack(best) if best else ()
         state = (jnp.int32(0), carry, best, control, history, samples, *room)
         done, carry, best, control, history, samples, *room = lax.while_loop(going_on, one_epoch, state)
-        finite = _all_finite(carry)
+        finite = all_finite(carry)
         return unpack(carry), unpack(best) if best else (), control, history, samples, done, finite, tuple(room)
 
     def _epoch(
@@ -599,11 +500,7 @@ class Epochs:
         return best, (status, best_value, best_epoch, epoch + jnp.asarray(ended, jnp.int32))
 
 
-def _joined(parts: Sequence[Any], width: int) -> np.ndarray[Any, Any]:
-    return np.concatenate([np.zeros((0, width)), *parts])
-
-
-def _all_finite(carry: Any) -> Any:
+def all_finite(carry: Any) -> Any:
     """Whether all numbers are; small arrays are looked at as one, since each look is a loop to be compiled."""
     floats = [a for a in carry if jnp.issubdtype(a.dtype, jnp.floating)]
     small = [a.ravel() for a in floats if a.size <= LOOK_TOGETHER]

@@ -14,6 +14,7 @@ from chainrule.engine.program import Program
 from chainrule.engine.xla.compile import precision
 from chainrule.engine.xla.epochs import Epochs
 from chainrule.engine.xla.plan import Turn
+from chainrule.engine.xla.streaming import StreamedEpochs
 from chainrule.graph.node import Node
 
 Array = np.ndarray[Any, Any]
@@ -45,16 +46,16 @@ class Look:
         """
         epochs = self.epochs
         with precision(epochs.kinds, *self.programs):
-            if epochs.stream is None:
-                batch = min(epochs.plan.batch_size, len(order))
-                last = step >= len(order) // batch
-                order, at = epochs.devices.put(order), epochs.devices.put(np.int32(step))
-                found, after = self._of_epoch(epochs.carry, order, epochs.data, epochs.fixed, at, last=last)
-            else:
+            if isinstance(epochs, StreamedEpochs):
                 arrays, at = epochs.block(order, step)
                 last = at >= len(arrays[0]) // min(epochs.plan.batch_size, len(arrays[0]))
                 place = epochs.devices.put(np.int32(at))
                 found, after = self._of_block(epochs.carry, arrays, epochs.fixed, place, last=last)
+            else:
+                batch = min(epochs.plan.batch_size, len(order))
+                last = step >= len(order) // batch
+                order, at = epochs.devices.put(order), epochs.devices.put(np.int32(step))
+                found, after = self._of_epoch(epochs.carry, order, epochs.data, epochs.fixed, at, last=last)
         kept = [
             dict(zip(turn.watched, map(np.asarray, arrays), strict=True))
             for turn, arrays in zip(self.turns, found, strict=True)
