@@ -28,6 +28,18 @@ def test_a_grid_has_every_combination_and_names_functions_by_their_name():
     assert written(None, {"deep": network, "wide": network}) == ["deep", "wide"]
 
 
+def test_each_candidate_has_a_name_of_its_own_however_close_its_numbers_are():
+    rates = [0.999, 0.99999, 0.999999, 0.01, 1 / 3, 1 / 3 + 1e-6, 1 / 3 + 1e-12]
+    read = read_choices(network, {"learning_rate": rates})
+    names = [name.removeprefix("learning rate ") for name, _ in read.named(read.grid())]
+    assert names[:5] == ["0.999", "0.99999", "0.999999", "0.01", "0.3333"]
+    assert names[5:] == ["0.33333433", "0.33333333"]
+    closer = [name for name, _ in read.named([{"learning_rate": 1 / 3 + k * 1e-12} for k in range(4)])]
+    assert len(set(closer)) == 4
+    known = {"learning rate 0.3333": {"learning_rate": 0.33333}}
+    assert read.named([{"learning_rate": 1 / 3}], known)[0][0] == "learning rate 0.33333333"
+
+
 def test_random_draws_are_uniform_on_the_scale_that_was_asked_for():
     read = read_choices(network, {"a": Between(1e-4, 1e-1, log=True), "b": Between(2, 5), "c": stats.norm(3, 1)})
     drawn = list(read.draw(2000, 0))

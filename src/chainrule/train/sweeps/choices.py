@@ -105,17 +105,36 @@ class Choices:
         values = self.by_name[name]
         return values[shown] if isinstance(values, dict) else shown
 
-    def written(self, chosen: Mapping[str, Any]) -> str:
-        """A candidate's name: ``width 8, learning rate 0.01``."""
+    def written(self, chosen: Mapping[str, Any], digits: int = 4) -> str:
+        """A candidate's name: ``width 8, learning rate 0.01``; of numbers with many digits so many are written."""
         if self.plain is not None and list(chosen) == [self.plain]:
             return str(chosen[self.plain])
         if not chosen:
             return "as it is"
-        return ", ".join(f"{name.replace('_', ' ')} {_short(shown)}" for name, shown in chosen.items())
+        return ", ".join(f"{name.replace('_', ' ')} {_short(shown, digits)}" for name, shown in chosen.items())
+
+    def named(
+        self, some: Iterable[Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> list[tuple[str, Mapping[str, Any]]]:
+        """Candidates with their names, of which none is that of another candidate, here or among those known."""
+        taken, pairs = dict(known or {}), []
+        for chosen in some:
+            names = (self.written(chosen, digits) for digits in (4, 8, 17))
+            name = next((n for n in names if taken.get(n, chosen) == chosen), self.written(chosen, 17))
+            taken[name] = chosen
+            pairs.append((name, chosen))
+        return pairs
 
 
-def _short(shown: Any) -> str:
-    return f"{shown:.4g}" if isinstance(shown, float) else str(shown)
+FEW_DIGITS = 7
+"""A number that so many digits write exactly is written with them: 0.99999 is not 1."""
+
+
+def _short(shown: Any, digits: int) -> str:
+    if not isinstance(shown, float):
+        return str(shown)
+    exact = f"{shown:.{FEW_DIGITS}g}"
+    return exact if float(exact) == shown else f"{shown:.{digits}g}"
 
 
 def read_choices(network: Any, choices: Mapping[str, Any] | None) -> Choices:

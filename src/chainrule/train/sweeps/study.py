@@ -39,8 +39,9 @@ def propose(study: Any, choices: Choices, recipes: Recipes, trials: int, race: R
         chosen = [
             {name: _shown(values, trial.params[name]) for name, values in choices.by_name.items()} for trial in asked
         ]
-        names = [choices.written(some) for some in chosen]
-        race.run({name: (some, recipes) for name, some in zip(names, chosen, strict=True)})
+        named = choices.named(chosen, race.chosen)
+        race.run({name: (some, recipes) for name, some in named})
+        names = [name for name, _ in named]
         scores = [race.score(name) for name in names]
         if np.isfinite(scores).any():
             _check_direction(optuna, study, race.column(), race.grows)

@@ -143,7 +143,7 @@ def sweep(
             found = (
                 choices_.grid() if trials is None else choices_.draw(at_least_one(trials, "trials"), chosen_seeds[0])
             )
-            race.run({choices_.written(some): (some, recipes) for some in found})
+            race.run({name: (some, recipes) for name, some in choices_.named(found)})
     finally:
         race.line.end()
     return race.ranking()
