@@ -1,11 +1,13 @@
 """A sweep in a folder: killed and started again it goes on with what is missing, and ends as if never stopped."""
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import pytest
 import chainrule as cr
 from chainrule.errors import RunError
 from chainrule.train.sweeps import programs
+from chainrule.train.sweeps.sweep import _plain
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-2, 2, size=(60, 1))
@@ -138,6 +141,42 @@ def test_another_network_in_the_folder_is_refused(tmp_path, trained):
         cr.sweep(lambda width: network(10 * width), X, Y, **given)
     cr.sweep(lambda width: network(width), X, Y, **given)  # the same formula, whoever makes it
     assert len(trained) == 6
+
+
+def test_another_value_behind_the_same_name_is_trained_with_that_value(tmp_path, trained):
+    sweep(tmp_path / "s", {"learning_rate": {"fast": 0.01}}, epochs=2)
+    found = sweep(tmp_path / "s", {"learning_rate": {"fast": 0.02}}, epochs=2)
+    assert len(trained) == 6
+    alone = cr.sweep(network, X, Y, {"learning_rate": [0.02]}, folds=3, epochs=2)
+    trained.clear()
+    np.testing.assert_allclose(found.candidates[0].scores, alone.candidates[0].scores, rtol=1e-5)
+    sweep(tmp_path / "s", {"learning_rate": {"quick": 0.02, "fast": 0.02}}, epochs=2)
+    assert len(trained) == 3
+
+
+def test_other_weights_in_the_folder_are_refused(tmp_path):
+    x = RNG.normal(size=(3000, 1))  # so many that NumPy prints three at either end
+    weights = np.ones(3000)
+    given = {"epochs": 1, "folder": tmp_path / "s", "workers": 1}
+    cr.sweep(network, x, x[:, 0], sample_weight=weights, **given)
+    with pytest.raises(RunError, match=r"(?s)another sweep.*sample_weight"):
+        cr.sweep(network, x, x[:, 0], sample_weight=np.where(np.arange(3000) == 1500, 9, weights), **given)
+
+
+def test_a_function_with_arguments_is_written_down_the_same_in_every_process():
+    def loss(y_hat, y, power):
+        return cr.mean(cr.abs(y_hat - y) ** power, axis=1)
+
+    partly = functools.partial(loss, power=3)
+    assert _plain(partly) == _plain(functools.partial(copy_of(loss), power=3))
+    assert _plain(partly) != _plain(functools.partial(loss, power=2))
+
+
+def copy_of(function):
+    """The same at another address, as in another process."""
+    return types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):

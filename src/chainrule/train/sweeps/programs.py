@@ -46,7 +46,7 @@ class Training:
         ended: whether it is over, to its end or not.
         given_up: the epoch after which it was given up as hopeless, or None.
         wrong: why it failed, or nothing.
-        network: a checksum of its formula, where its record is kept.
+        network: a checksum of its formula, and ``settings`` of what it is trained with, where its record is kept.
         state, runner: of one that is under way, and what runs it.
     """
 
@@ -62,6 +62,7 @@ class Training:
     given_up: int | None = None
     wrong: Exception | str | None = None
     network: str = ""
+    settings: str = ""
     state: Any = field(default=None, repr=False)
     runner: Any = field(default=None, repr=False)
 

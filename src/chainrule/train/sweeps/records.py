@@ -86,7 +86,7 @@ class Records:
         return lines
 
     def restore(self, training: Training) -> bool:
-        """Fill a training with its record, if there is one.
+        """Fill a training with its record, if there is one, of the same settings.
 
         Errors: a record of another network.
         """
@@ -101,6 +101,8 @@ class Records:
                 where=self.folder,
                 hint="choose another folder, or go on with the sweep as it was",
             )
+        if noted.get("settings") != training.settings:
+            return False  # the name stood for another value, and it is trained with this one
         from safetensors import SafetensorError
         from safetensors.numpy import load as from_bytes
 
@@ -130,6 +132,7 @@ class Records:
         line = {
             "key": _key(training),
             "network": training.network,
+            "settings": training.settings,
             "given up": training.given_up,
             "parameters": training.parameter_count,
             "seconds": round(training.seconds, 3),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ import numpy as np
 from chainrule.data.folds import folds as deal
 from chainrule.errors import ChainruleError, ConfigurationError, near
 from chainrule.nn.metrics import metric
+from chainrule.train.checkpoints import fingerprint as checksum
 from chainrule.train.run import Run
 from chainrule.train.sweeps.choices import Recipe, Recipes, read_choices
 from chainrule.train.sweeps.programs import Examples, Program, Training, key_of, network_of, run_of
@@ -166,14 +170,22 @@ def _few(labels: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A setting as it is written down; of a function its name."""
+    """A setting as it is written down, the same in every process; of a function its name, of an array a checksum."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     if isinstance(value, (str, int, float, bool, type(None))):
         return value
-    return getattr(value, "__qualname__", None) or repr(value)
+    if hasattr(value, "__array__"):
+        return checksum(np.asarray(value))
+    return getattr(value, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def checksum_of(settings: Mapping[str, Any]) -> str:
+    """A checksum of what a candidate is trained with: behind one name may be another value than before."""
+    content = {k: _plain(v) for k, v in settings.items()}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -253,8 +265,9 @@ class Race:
                 made = network_of(self.examples, recipe)
             except Exception:  # it fails again where it is trained, and is noted there
                 made = ""
+            settings = checksum_of(recipe.settings)
             for training in some:
-                training.network = made
+                training.network, training.settings = made, settings
         for training in some:
             training.wrong, training.ended = wrong, wrong is not None
             if not training.ended and self.records is not None:
