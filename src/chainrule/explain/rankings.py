@@ -57,6 +57,8 @@ def _title(ranking: Ranking) -> str:
         each += " each; blue: may equal the best"
     if any(row.stopped is not None for row in ranking.candidates):
         each += "; hollow: given up"
+    if any(not np.isfinite(row.scores).any() for row in ranking.candidates[:MOST]):
+        each += "; empty: failed or diverged"
     return each if len(ranking) <= MOST else f"the best {MOST} of {len(ranking)}; {each}"
 
 
