@@ -92,7 +92,7 @@ def test_rules_of_one_shape_differ_in_numbers_that_have_a_symbol(one, other, sam
     assert (shape_of(one)[0] == shape_of(other)[0]) == same
 
 
-@pytest.mark.parametrize("ends", [(2, 1), (0.0, float("inf")), (1, 1)])
+@pytest.mark.parametrize("ends", [(2, 1), (0.0, float("inf")), (1, 1), ("a", 2)])
 def test_a_range_has_two_ends(ends):
     with pytest.raises(ConfigurationError, match="the lower one first"):
         Between(*ends)

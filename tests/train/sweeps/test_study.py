@@ -67,7 +67,7 @@ def test_a_candidate_that_fails_is_told_as_failed():
     [
         ({"study": "mine", "trials": 3}, "create_study"),
         ({"study": study(), "trials": None}, "trials=30"),
-        ({"study": study(direction="maximize"), "trials": 1}, "direction='minimize'"),
+        ({"study": study(direction="maximize"), "trials": 1}, "given: +direction='maximize'.*direction='minimize'"),
     ],
 )
 def test_what_is_wrong_is_said(settings, says):

@@ -318,7 +318,9 @@ def test_a_candidate_that_fails_alone_is_a_row_with_its_reason():
     assert found["activation tanhh, learning rate 0.01"].failed.startswith("no such activation")
     assert "failed: a learning rate is a positive number (-1.0)" in str(found)
     assert found["activation tanhh, learning rate 0.01"].runs == ()
-    found.figure().draw_without_rendering()
+    figure = found.figure()
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_title(loc="left").endswith("; empty: failed or diverged")
 
 
 def test_a_function_that_raises_is_a_row_as_well():
@@ -330,6 +332,10 @@ def test_a_function_that_raises_is_a_row_as_well():
     found = cr.sweep(odd, X, Y, {"width": [1, 2]}, seeds=2, epochs=2)
     assert found["width 2"].failed == "KeyError: 'no width of two'"
     assert found.best == "width 1"
+
+
+def test_a_count_of_seeds_may_be_a_number_of_numpy():
+    assert cr.sweep(network, X, Y, {"width": [1]}, seeds=np.int64(2), epochs=1).seeds == (0, 1)
 
 
 def test_where_all_fail_for_one_reason_it_is_the_error():
@@ -355,6 +361,9 @@ def test_where_all_diverge_the_error_says_so():
         (lambda: cr.sweep({}, X, Y), "needs values"),
         (lambda: cr.sweep({"a": network(3)}, X, Y), "a function that makes it"),
         (lambda: cr.sweep(network, X, Y, seeds=0), "at least 1"),
+        (lambda: cr.sweep(network, X, Y, seeds=2.0), r"given: +2.0\n +expected: 3, or"),
+        (lambda: cr.sweep(network, X, Y, seeds="ab"), "different whole numbers"),
+        (lambda: cr.sweep(network, X, Y, workers=-1), "workers is a whole number of at least 1"),
         (lambda: cr.sweep(network, X, Y, epochs=1, monitor="validation_los"), "validation_loss"),
         (lambda: cr.sweep(network, X, Y, {"widht": [1, 2]}), "did you mean 'width'"),
         (lambda: cr.sweep(network, X, Y, {"seed": [1, 2]}), "all candidates share it"),

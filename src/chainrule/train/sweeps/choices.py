@@ -41,8 +41,13 @@ class Between:
     log: bool = False
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ConfigurationError("the ends are two numbers, the lower one first", given=f"{self.low}, {self.high}")
+        numbers = all(isinstance(end, (int, float, np.number)) and math.isfinite(end) for end in (self.low, self.high))
+        if not numbers or not self.low < self.high:
+            raise ConfigurationError(
+                "the ends are two numbers, the lower one first",
+                given=f"{self.low!r}, {self.high!r}",
+                expected="such as Between(16, 256), or Between(1e-4, 1e-1, log=True)",
+            )
         if self.log and self.low <= 0:
             raise ConfigurationError("on a logarithmic scale both ends are positive", given=f"{self.low}, {self.high}")
 

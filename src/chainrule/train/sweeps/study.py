@@ -79,6 +79,6 @@ def _check_direction(optuna: Any, study: Any, column: str, grows: bool) -> None:
     if study.direction != optuna.study.StudyDirection[wanted.upper()]:
         raise ConfigurationError(
             f"{column.replace('_', ' ')} is to be {wanted}d, and the study is made for the opposite",
-            given=str(study.direction),
+            given=f"direction={study.direction.name.lower()!r}",
             hint=f"optuna.create_study(direction='{wanted}')",
         )

@@ -110,9 +110,7 @@ def sweep(
     >>> ranking.best
     'width 8, learning rate 0.02'
     """
-    chosen_seeds = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
-    if not chosen_seeds or len(set(chosen_seeds)) < len(chosen_seeds):
-        raise ConfigurationError("seeds are a count of at least 1, or different whole numbers", given=repr(seeds))
+    chosen_seeds = _seeds(seeds)
     if halving is not None and (isinstance(halving, bool) or not isinstance(halving, int) or halving < 2):
         raise ConfigurationError("halving keeps one of so many candidates, 2 or more", given=repr(halving))
     if study is not None and (trials is None or halving is not None):
@@ -129,13 +127,14 @@ def sweep(
     recipes = Recipes(network, choices_, settings, SETTINGS)
     examples = _examples(X, Y, validation_data, validation_split, folds, chosen_seeds[0])
     epochs = at_least_one(epochs, "epochs")
+    threads = (os.cpu_count() or 1) if workers is None else at_least_one(workers, "workers")
     records = None
     if folder is not None:
         shared = {k: _plain(v) for k, v in sorted(settings.items())}
         described = {"epochs": epochs, "halving": halving, "settings": shared, "examples": fingerprint(examples)}
         records = Records(folder, described)
     ranked = Ranked(monitor, larger_is_better, one_loss="loss" not in choices_.by_name)
-    race = Race(examples, epochs, chosen_seeds, ranked, halving, records, workers or os.cpu_count() or 1)
+    race = Race(examples, epochs, chosen_seeds, ranked, halving, records, threads)
     race.line = Line(sys.stderr.isatty() if progress is None else progress)
     try:
         if study is not None:
@@ -151,6 +150,23 @@ def sweep(
     finally:
         race.line.end()
     return race.ranking()
+
+
+def _seeds(seeds: Any) -> list[int]:
+    """The seeds, from their count or from themselves."""
+    given = range(seeds) if _whole(seeds) else seeds if isinstance(seeds, Iterable) else ()
+    found = list(given)
+    if not found or not all(map(_whole, found)) or len(set(found)) < len(found):
+        raise ConfigurationError(
+            "seeds are a count of at least 1, or different whole numbers",
+            given=repr(seeds),
+            expected="3, or [0, 7, 11]",
+        )
+    return [int(s) for s in found]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _examples(X: Any, Y: Any, data: Any, share: float, how: Any, seed: int) -> Examples:
