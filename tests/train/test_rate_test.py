@@ -104,8 +104,15 @@ def test_it_prints_and_draws_what_it_found():
         ({"steps": 3}, "20 or more"),
         ({"low": 1e-12, "high": 1e-10}, "falls at no rate"),
         ({"optimizer": "adan"}, "did you mean 'adam'"),
+        ({"low": "small"}, "given: +'small' to 10.0"),
+        ({"sedes": 5}, "given: +sedes.*did you mean 'seeds'"),
     ],
 )
 def test_what_is_wrong_is_said(settings, says):
     with pytest.raises(ConfigurationError, match=f"(?s){says}"):
         cr.find_learning_rate(cr.Sequential(cr.Dense(1)), A, Y, **settings)
+
+
+def test_a_loss_that_overflows_before_the_first_step_is_said():
+    with pytest.raises(ConfigurationError, match=r"(?s)not finite before the first step.*Standardise"):
+        cr.find_learning_rate(cr.Sequential(cr.Dense(1)), A * 1e30, Y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.lazy import chosen
-from chainrule.errors import ConfigurationError
+from chainrule.errors import ConfigurationError, near
 from chainrule.optimize import Schedule
 from chainrule.optimize import optimizer as optimizer_by_name
 from chainrule.train.orders import order_of
@@ -115,10 +116,24 @@ def find_learning_rate(
     >>> 0.001 < found.learning_rate < 0.5
     True
     """
-    if not (math.isfinite(high) and 0 < low < high):
-        raise ConfigurationError("the rates go from a positive number to a larger one", given=f"{low} to {high}")
+    numbers = all(isinstance(end, (int, float, np.number)) for end in (low, high))
+    if not numbers or not (math.isfinite(high) and 0 < low < high):
+        raise ConfigurationError(
+            "the rates go from a positive number to a larger one",
+            given=f"{low!r} to {high!r}",
+            expected="such as low=1e-6, high=10.0",
+        )
     if at_least_one(steps, "steps") < 20:
         raise ConfigurationError("so few steps show nothing", given=steps, expected="20 or more")
+    known = tuple(inspect.signature(Trainer.__init__).parameters)[4:]
+    unknown = next((name for name in settings if name not in known), None)
+    if unknown is not None:
+        raise ConfigurationError(
+            "a range test has no such setting",
+            given=unknown,
+            expected=", ".join(known),
+            hint=near(unknown, [*known, "low", "high", "steps", "seeds"]),
+        )
     rule = optimizer_by_name(optimizer)
     if isinstance(rule.learning_rate, Schedule) or not isinstance(rule.learning_rate, (int, float)):
         rule = replace(rule, learning_rate=float(low))
@@ -199,6 +214,13 @@ def _read(rates: Array, losses: Array, optimizer: str) -> RateTest:
     """The rate that follows from the losses."""
     lengths = [int(np.argmin(np.isfinite([*row, np.nan]))) for row in losses]
     ended = min(lengths)
+    if ended == 0:
+        raise ConfigurationError(
+            "the loss is not finite before the first step",
+            given=f"{losses[lengths.index(0), 0]} at {rates[0]:.2g}",
+            expected="a finite loss at the lowest rate",
+            hint="numbers of X or Y so large that the loss overflows? Standardise them, or dtype='float64'",
+        )
     curve = np.mean([smoothed(row[:ended]) for row in losses], axis=0)
     lowest = int(curve.argmin())
     slope = np.gradient(curve, np.log(rates[:ended]))
