@@ -12,6 +12,7 @@ from chainrule.train import EarlyStopping
 
 BOOLEANS = (bool, np.bool_)
 WHOLE = (int, np.integer)
+NUMBERS = (int, float, np.integer, np.floating)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -39,6 +40,15 @@ def _stops(value: Any) -> bool:
     return value is None or patience or isinstance(value, (EarlyStopping, *BOOLEANS))
 
 
+def _share(value: Any) -> bool:
+    return isinstance(value, NUMBERS) and not isinstance(value, BOOLEANS) and bool(0 <= value < 1)
+
+
+def _decay(value: Any) -> bool:
+    known = value is None or isinstance(value, Mapping)
+    return known or (isinstance(value, NUMBERS) and not isinstance(value, BOOLEANS) and bool(value >= 0))
+
+
 def _dtype(value: Any) -> bool:
     try:
         return value == "auto" or np.dtype(value).name in ("float32", "float64")
@@ -52,6 +62,13 @@ KINDS = {
         lambda v: not isinstance(v, type),
         "a network, not a class of them",
         "make one by calling the class: network=cr.Sequential(cr.Dense(10, 'relu'), …)",
+    ),
+    "dropout": (_share, "a share: 0 ≤ dropout < 1", "dropout=0.2 is usual; 0 is none"),
+    "weight_decay": (_decay, "a number of at least 0, or one by name of parameter", "weight_decay=None is 1/m"),
+    "validation_split": (
+        lambda v: v is None or _share(v),
+        "a share of the examples: 0 ≤ validation_split < 1",
+        "validation_split=0.2 holds out a fifth",
     ),
     "early_stopping": (
         _stops,
