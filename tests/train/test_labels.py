@@ -166,3 +166,12 @@ def test_class_numbers_for_a_loss_of_numbers_are_told_what_to_do():
     network = cr.Sequential(cr.Dense(3, "softmax"))
     with pytest.raises(ShapeError, match=r"(?s)\(m, 3\).*categorical_cross_entropy.*Dense\(1\)"):
         cr.fit(network, np.eye(20), np.arange(20) % 3, loss="squared_error")
+
+
+def test_one_hot_rows_where_training_had_a_label_each_are_told():
+    x, y = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 3
+    run = cr.fit(cr.Sequential(cr.Dense(3, "softmax")), x, y, epochs=1)
+    with pytest.raises(ShapeError, match="one label for each example") as error:
+        run.evaluate(x, np.eye(3)[y])
+    assert error.value.given == "(12, 3), a number for each class"
+    assert error.value.expected == "(m,): 0, 1, 2"

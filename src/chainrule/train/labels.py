@@ -181,6 +181,13 @@ class Labels:
         array = _as_array(y)
         if self.classes:
             flat = one_each(array, output)
+            if flat is None and fits(array, output):
+                raise ShapeError(
+                    "training has seen one label for each example",
+                    given=f"{show(array.shape)}, a number for each class",
+                    expected=f"{show(output.shape[:-1])}: {', '.join(map(repr, self.classes[:20]))}",
+                    hint="of one-hot rows, Y.argmax(axis=1) is the class by number",
+                )
             if flat is None:
                 raise _unfit(array, output)
             codes = {c: i for i, c in enumerate(self.classes)}
