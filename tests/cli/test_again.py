@@ -289,3 +289,20 @@ def test_which_step(chainrule, run):
     answer = chainrule("replay", run, "--to-first-nan")
     assert "every number of this training was finite" in answer.err
     assert "--step NUMBER" in answer.err
+
+
+def test_what_goes_wrong_while_it_trains_is_told_at_once(chainrule, table, tmp_path, monkeypatch):
+    """Not in the end, which may be hours away, or which a second Ctrl-C leaves out."""
+    write = files._put
+
+    def full(file, content):
+        if file.name.startswith("step-") and "0000000000" not in file.name:
+            raise OSError(28, "No space left on device")
+        write(file, content)
+
+    monkeypatch.setattr(files, "_put", full)
+    words = [table, "--target", "price", "--layers", "3", "--epochs", "12", "--keep-every", "1 epochs"]
+    answer = chainrule("train", *words, "-o", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    assert answer.err.count("warning:") == 1
+    assert answer.err.index("warning: the checkpoint at step") < answer.err.index("epoch 3/12")

@@ -432,14 +432,18 @@ def _fit(
     train: Any, what: tuple[Any, ...], own: dict[str, Any], source: Path | None = None, **options: Any
 ) -> TableRun:
     """Train, tell warnings, and note where the data came from, so that rows can be explained later."""
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings():
         warnings.simplefilter("always", TrainingWarning)
+        warnings.showwarning = _tell
         result: TableRun = train(*what, progress=True, **own, **options)
-    for warning in caught:
-        if issubclass(warning.category, TrainingWarning):
-            show.err.print(f"warning: {warning.message}", style="yellow", markup=False)
     result.run.settings = {**result.run.settings, "table": str(source.resolve()) if source else "ames"}
     return result
+
+
+def _tell(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    """A warning of the training as it comes, for it may be hours before the end; others are none of a user's."""
+    if issubclass(category, TrainingWarning):
+        show.warning(message)
 
 
 def _end(result: TableRun) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
@@ -62,6 +64,12 @@ def heading(text: str) -> None:
 def plain(text: object) -> None:
     """Text as it is."""
     out.print(str(text), markup=False)
+
+
+def warning(message: object) -> None:
+    """A warning on standard error; a live line that stands there makes way for it, and is written anew below."""
+    err.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+    err.print(f"warning: {message}", style="yellow", markup=False)
 
 
 def failure(error: ChainruleError) -> None:
