@@ -495,3 +495,12 @@ def test_a_fingerprint_tells_arrays_apart():
     assert fingerprint(X) == fingerprint(X.copy())
     assert len({fingerprint(a) for a in (X, X.T, X.reshape(6, 43), X.astype(int), changed(3, 3))}) == 5
     assert fingerprint(X) == fingerprint(X.astype(float))
+
+
+def test_what_a_killed_process_left_half_written_is_taken_away(tmp_path):
+    folder = stopped_at(tmp_path / "RUN", 20, often={"every_steps": 5})
+    place = files.place_for(folder)
+    for name in (".step-0000000025.safetensors.4711", ".training.json.4711"):
+        (place / name).write_bytes(b"half")
+    cr.resume(folder, X, Y)
+    assert [f.name for f in place.iterdir() if f.name.startswith(".")] == []

@@ -206,6 +206,13 @@ def clear(place: Path) -> None:
             entry.unlink()
 
 
+def sweep(place: Path) -> None:
+    """Take away what a process that was killed while it wrote has left unfinished, in a folder that is held."""
+    for entry in (*place.glob(".step-*"), *place.glob(f".{TRAINING}.*")):
+        with contextlib.suppress(OSError):
+            entry.unlink()
+
+
 @contextlib.contextmanager
 def held(place: Path) -> Iterator[None]:
     """The folder is that of one training at a time; the system lets go of it when a process ends, however it ends.

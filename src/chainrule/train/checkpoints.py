@@ -33,6 +33,7 @@ from chainrule.train.checkpoint_files import (
     read_training,
     remove,
     steps_in,
+    sweep,
     write_checkpoint,
     write_training,
 )
@@ -142,6 +143,7 @@ class Keeper:
         with contextlib.ExitStack() as stack:
             if leads():
                 stack.enter_context(held(self.place))
+                sweep(self.place)
             self._begin()
             self._open = stack.pop_all()
         return self
