@@ -504,3 +504,17 @@ def test_what_a_killed_process_left_half_written_is_taken_away(tmp_path):
         (place / name).write_bytes(b"half")
     cr.resume(folder, X, Y)
     assert [f.name for f in place.iterdir() if f.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("setting", [{"seed": 4}, {"validation_split": 0.4}], ids=["seed", "validation split"])
+def test_a_setting_that_divides_the_rows_otherwise_is_told_as_such(tmp_path, setting):
+    """Other rows are held out by it: that is no change of the data."""
+    options = {"validation_split": 0.2}
+    folder = stopped_at(tmp_path / "RUN", 20, often={"every_steps": 5}, **options)
+    again = cr.Checkpoints(folder, resume=True, every_steps=5)
+    name, value = next(iter(setting.items()))
+    with pytest.raises(RunError, match=f"another training: {name.replace('_', ' ')} differs") as error:
+        train(checkpoints=again, **options | setting)
+    assert error.value.given == value
+    with pytest.raises(DataError, match="X has changed"):
+        cr.fit(network(), X + 1, Y, checkpoints=again, epochs=9, batch_size=8, seed=3, **options)

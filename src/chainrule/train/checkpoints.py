@@ -342,6 +342,8 @@ PARTS = {
     "labels": "the labels' kind or classes",
 }
 """What the entries of a described training are called in an error."""
+DIVIDING = ("seed", "validation_split", "class_weight")
+"""The settings by which the same examples are divided, or weigh, otherwise: that is no change of the data."""
 
 
 def check_same(stored: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
@@ -360,17 +362,23 @@ def check_same(stored: Mapping[str, Any], now: Mapping[str, Any], folder: Path) 
                 where=folder,
                 hint=hint,
             )
-    check_data(stored["data"], now["data"], folder)
-    for group in ("settings", "setup"):
-        for key, value in stored[group].items():
-            if now[group].get(key) != value and key != "devices":  # that changes no more than the last bits
-                raise RunError(
-                    f"the checkpoints are those of another training: {key.replace('_', ' ')} differs",
-                    given=now[group].get(key),
-                    expected=value,
-                    where=folder,
-                    hint=hint,
-                )
+    others = [
+        (key, now[group].get(key), value)
+        for group in ("settings", "setup")
+        for key, value in stored[group].items()
+        if now[group].get(key) != value and key != "devices"  # that changes no more than the last bits
+    ]
+    others.sort(key=lambda other: other[0] not in DIVIDING)
+    if not others or others[0][0] not in DIVIDING:
+        check_data(stored["data"], now["data"], folder)
+    for key, given, expected in others:
+        raise RunError(
+            f"the checkpoints are those of another training: {key.replace('_', ' ')} differs",
+            given=given,
+            expected=expected,
+            where=folder,
+            hint=hint,
+        )
 
 
 def check_data(
