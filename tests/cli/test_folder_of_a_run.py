@@ -1,5 +1,6 @@
 """Where ``chainrule train`` and ``demo`` save: what lies there is replaced only where that is asked for."""
 
+import os
 import shutil
 
 import pytest
@@ -89,3 +90,25 @@ def test_what_is_gone_on_with_is_not_overwritten(chainrule, finished):
     answer = chainrule("train", "--resume", finished, "--overwrite")
     assert answer.code == 2
     assert "--resume and --overwrite" in answer.err
+
+
+@pytest.mark.parametrize("which", ["run", "its parent"])
+@pytest.mark.parametrize("how", [["--overwrite"], ["--resume"]], ids=["overwritten", "gone on with"])
+def test_a_folder_that_has_become_read_only_is_told_before_anything_is_trained(
+    chainrule, diabetes_run, finished, monkeypatch, which, how
+):
+    refused = finished if which == "run" else finished.parent
+    access = os.access  # whoever runs the tests may write everywhere
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not (mode == os.W_OK and path == refused) and access(path, mode)
+    )
+    before = contents(finished)
+    if how == ["--resume"]:
+        answer = chainrule("train", "--resume", finished, "--epochs", "9")
+    else:
+        answer = chainrule("train", diabetes_run.parent / "diabetes.parquet", *SETTINGS, "-o", finished, *how)
+    assert (answer.code, answer.out) == (2, "")
+    assert "the run cannot be saved there" in answer.err
+    assert f"'{refused}' cannot be written to" in answer.err
+    assert "epoch" not in answer.err
+    assert contents(finished) == before

@@ -189,7 +189,7 @@ def train(
     asked = again.options(context, ASKED, resume)
     file = Path(asked["file"])
     folder = resume or out or free_folder(file.stem)
-    check_folder(folder, overwrite or resume is not None)
+    check_folder(folder, overwrite, resumed=resume is not None)
     often = how_often(asked.get("keep_every"))
     kept = Checkpoints(folder, **often, resume=resume is not None, notes={"asked": asked})
     with made_room(folder) if resume is None else contextlib.nullcontext():

@@ -26,18 +26,24 @@ def free_folder(name: str) -> Path:
     return folder
 
 
-def check_folder(folder: Path, overwrite: bool = False) -> None:
+def check_folder(folder: Path, overwrite: bool = False, resumed: bool = False) -> None:
     """Refuse a folder that cannot be made or holds something else, before an hour of training rather than after.
 
-    A run in it, or a training that may be gone on with, is something else unless it is to be overwritten.
+    A run in it, or a training that may be gone on with, is something else unless it is to be overwritten or resumed.
     """
     nearest = next((place for place in (folder, *folder.parents) if place.exists()), Path())
-    if nearest != folder and not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+    needed = (folder, folder.parent) if folder.is_dir() else (nearest,)  # a run is written beside and renamed
+    for place in needed:
+        if place.is_dir() and os.access(place, os.W_OK):
+            continue
         raise ConfigurationError(
             "the run cannot be saved there",
             given=str(folder),
-            expected="a folder that is there or can be made",
-            hint=f"'{nearest}' {'cannot be written to' if nearest.is_dir() else 'is a file'}; choose with --out",
+            expected="a folder that can be written to, as the one above it"
+            if folder.is_dir()
+            else "a folder that is there or can be made",
+            hint=f"'{place}' {'cannot be written to' if place.is_dir() else 'is a file'}; "
+            + ("copy the run to where it can" if resumed else "choose with --out"),
         )
     if not may_hold_a_run(folder):
         raise ConfigurationError(
@@ -46,8 +52,10 @@ def check_folder(folder: Path, overwrite: bool = False) -> None:
             expected="a folder that is new, empty or a run",
             hint="choose another with --out",
         )
+    if overwrite or resumed:
+        return
     unfinished = _unfinished(folder)
-    if (unfinished or (folder / MODEL).exists()) and not overwrite:
+    if unfinished or (folder / MODEL).exists():
         go_on = f"go on with it: chainrule train --resume {shlex.quote(str(folder))}; or " if unfinished else ""
         raise ConfigurationError(
             f"the folder holds a {'training that has not come to its end' if unfinished else 'run'}",
