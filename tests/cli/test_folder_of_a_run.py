@@ -112,3 +112,15 @@ def test_a_folder_that_has_become_read_only_is_told_before_anything_is_trained(
     assert f"'{refused}' cannot be written to" in answer.err
     assert "epoch" not in answer.err
     assert contents(finished) == before
+
+
+@pytest.mark.parametrize("spoilt", [b"{", b'{"format": 99}'], ids=["damaged", "newer"])
+def test_a_training_that_cannot_be_read_is_replaced_only_where_that_is_asked_for(
+    chainrule, diabetes_run, unfinished, spoilt
+):
+    (files.place_for(unfinished) / files.TRAINING).write_bytes(spoilt)
+    before = contents(unfinished)
+    words = ["train", diabetes_run.parent / "diabetes.parquet", *SETTINGS, "-o", unfinished]
+    assert chainrule(*words).code == 2
+    assert contents(unfinished) == before
+    assert chainrule(*words, "--overwrite").code == 0

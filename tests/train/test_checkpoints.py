@@ -518,3 +518,14 @@ def test_a_setting_that_divides_the_rows_otherwise_is_told_as_such(tmp_path, set
     assert error.value.given == value
     with pytest.raises(DataError, match="X has changed"):
         cr.fit(network(), X + 1, Y, checkpoints=again, epochs=9, batch_size=8, seed=3, **options)
+
+
+@pytest.mark.parametrize("spoilt", [b"{", b'{"format": 99}'], ids=["damaged", "newer"])
+def test_a_training_that_cannot_be_read_is_not_overwritten_by_another(tmp_path, spoilt):
+    folder = stopped_at(tmp_path / "RUN", 20, often={"every_steps": 5})
+    place = files.place_for(folder)
+    (place / files.TRAINING).write_bytes(spoilt)
+    before = {f.name: f.read_bytes() for f in place.iterdir()}
+    with pytest.raises(RunError, match=r"cannot be read|newer format"):
+        train(checkpoints=folder)
+    assert {f.name: f.read_bytes() for f in place.iterdir()} == before

@@ -66,12 +66,16 @@ def check_folder(folder: Path, overwrite: bool = False, resumed: bool = False) -
 
 
 def _unfinished(folder: Path) -> bool:
-    """Whether a training lies there that was stopped on its way."""
+    """Whether a training lies there that was stopped on its way.
+
+    Errors: :class:`RunError` where that cannot be told, for it is of a newer format, or damaged.
+    """
     place = place_for(folder)
     if not (place / TRAINING).exists():
         return False
+    _, training = read_training(place)
     try:
-        kept, _ = newest(place, read_training(place)[1])
+        kept, _ = newest(place, training)
     except RunError:
         return False
     return bool(kept.step and not kept.state["finished"])

@@ -177,8 +177,9 @@ class Keeper:
         """An unfinished training is not lost because another one begins."""
         if not (self.place / TRAINING).exists():
             return
+        _, training = read_training(self.place)  # where it cannot be read, its checkpoints are not to be lost either
         try:
-            kept, _ = newest(self.place, read_training(self.place)[1])
+            kept, _ = newest(self.place, training)
         except RunError:
             return
         if not kept.state["finished"] and kept.step:
