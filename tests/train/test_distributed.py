@@ -40,6 +40,14 @@ def watch_over(run):
             os.kill(os.getpid(), signal.SIGINT)
         return mode == "call off"
 
+class Thrown:
+    def begin(self, run):
+        # as a second Ctrl-C is, in one of two processes
+        if mode == "thrown" and who[2:] == ["1"]:
+            raise KeyboardInterrupt
+    def __call__(self, run):
+        pass
+
 first = who[2:] != ["1"]
 if mode == "other data" and not first:
     X = X[:, ::-1] + 0
@@ -53,7 +61,8 @@ try:
         run = cr.resume(folder, X, Y, epochs=6)
     else:
         run = cr.fit(network, X, Y, epochs=3 if mode in ("train", "slurm") else 6, batch_size=16, dtype="float64",
-                     validation_split=0.25, callbacks=[watch_over], watch={"gradients": ["max"]}, **kept, **other)
+                     validation_split=0.25, callbacks=[watch_over, Thrown()], watch={"gradients": ["max"]},
+                     **kept, **other)
 except (RunError, ConfigurationError) as error:
     sys.exit(f"ended: {error}")
 run.save(folder)
@@ -172,6 +181,16 @@ def test_what_ends_one_process_ends_all_at_the_same_step(mode, word, tmp_path, a
     if mode == "ctrl-c":
         (gone_on,), (whole,) = finish(start("resume", tmp_path / "run")), finish(start("whole", tmp_path / "whole"))
         np.testing.assert_allclose(losses(gone_on[1]), losses(whole[1]), rtol=1e-10)
+
+
+def test_a_second_ctrl_c_ends_a_process_at_once(tmp_path):
+    """It does not wait, to leave, for the others, which are waiting for it."""
+    address = f"127.0.0.1:{free_port()}"
+    other, interrupted = finish(*(start("thrown", tmp_path / "run", address, 2, k) for k in range(2)))
+    assert interrupted[0] == 130, interrupted[2]
+    assert "KeyboardInterrupt" in interrupted[2]
+    assert other[0] == 1, other[2]
+    assert "ended: another process of this training has ended" in other[2]
 
 
 def test_one_process_goes_back_to_the_steps_that_two_have_made(tmp_path):

@@ -20,7 +20,7 @@ from chainrule.cli.figures import figure
 from chainrule.cli.folders import check_folder, free_folder, made_room
 from chainrule.cli.one_row import Data, Layer, Picture, shown
 from chainrule.cli.values import how_often, rate_or_auto, two_numbers, whole_numbers
-from chainrule.engine.processes import distributed, leads
+from chainrule.engine.processes import INTERRUPTED, distributed, leads, leave_the_others
 from chainrule.errors import ChainruleError, ConfigurationError, RunError
 from chainrule.train import Checkpoints, Run, TrainingWarning, load
 from chainrule.train.checkpoints import put_aside
@@ -51,8 +51,6 @@ def options(
 
 app.command()(compare)
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that the folder holds.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 Source = Annotated[
@@ -196,6 +194,7 @@ def train(
         try:
             result = _train(asked, source=file, checkpoints=kept)
         except KeyboardInterrupt:  # the second one; after the first the run comes back, and is saved
+            leave_the_others()
             again.told_interrupted(folder)
             raise typer.Exit(INTERRUPTED) from None
     if not leads():

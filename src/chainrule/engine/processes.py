@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import dataclass
 
 from chainrule.engine.rendezvous import rendezvous
@@ -27,6 +28,18 @@ TOGETHER = Together()
 def leads() -> bool:
     """Whether this process speaks for all: it alone writes files and reports."""
     return TOGETHER.index == 0
+
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
+
+def leave_the_others() -> None:
+    """After a Ctrl-C that was thrown, let this process end without waiting for those that it trained with."""
+    if TOGETHER.count > 1:
+        from chainrule.engine.xla.devices import leave
+
+        atexit.register(leave, INTERRUPTED)
 
 
 def distributed(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:

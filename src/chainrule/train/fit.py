@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from chainrule.engine.processes import TOGETHER, leads
+from chainrule.engine.processes import TOGETHER, leads, leave_the_others
 from chainrule.errors import ConfigurationError
 from chainrule.train.checkpoints import Keeper, as_checkpoints
 from chainrule.train.history import TrainingWarning
@@ -207,5 +207,8 @@ def _interruptible() -> Iterator[threading.Event]:
     signal.signal(signal.SIGINT, note)
     try:
         yield noted
+    except KeyboardInterrupt:
+        leave_the_others()
+        raise
     finally:
         signal.signal(signal.SIGINT, before)

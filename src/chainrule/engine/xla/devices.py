@@ -186,7 +186,7 @@ def partners() -> Iterator[None]:
     except (jax.errors.JaxRuntimeError, ValueError) as error:  # the latter while a number is fetched
         if jax.process_count() == 1 or (isinstance(error, ValueError) and "Gloo" not in str(error)):
             raise
-        atexit.register(_leave)
+        atexit.register(leave, 1)
         raise RunError(
             "another process of this training has ended, or cannot be reached; so this one ends too",
             given=f"process {jax.process_index()} of {jax.process_count()}: {str(error).splitlines()[0][:200]}",
@@ -194,8 +194,8 @@ def partners() -> Iterator[None]:
         ) from None
 
 
-def _leave() -> None:
-    """End at once: an ordinary end waits for the processes that are gone, and then aborts."""
+def leave(code: int) -> None:
+    """End at once: an ordinary end waits for the other processes, gone or still at work, and then aborts."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(code)
