@@ -222,6 +222,16 @@ def test_a_step_is_gone_back_to(chainrule, run):
     assert re.search(r"^dW1 +\(4, 3\)( +-?[\d.e-]+){4}$", table, re.MULTILINE)
 
 
+def test_other_rows_make_other_inputs_and_that_is_said(chainrule, run, table, tmp_path):
+    fewer = pl.read_csv(table).with_columns(kind=pl.lit("a"))
+    fewer.write_csv(tmp_path / "fewer.csv")
+    answer = chainrule("replay", run, tmp_path / "fewer.csv", "--step", "17")
+    assert answer.code == 2
+    assert "the data are not those that the training was begun with" in answer.err
+    assert "fewer.csv" in answer.err
+    assert "its rows in the same order" in answer.err
+
+
 def test_a_row_of_it_is_explained(chainrule, run):
     answer = chainrule("replay", run, "--step", "17", "--row", "3")
     assert answer.code == 0, answer.err

@@ -23,7 +23,8 @@ def meet(*who, patience=20.0, port=None):
 
     def one(k):
         try:
-            rendezvous(address, *who[k], patience)
+            for connection in rendezvous(address, *who[k], patience):
+                connection.close()
         except (ConfigurationError, RunError) as error:
             ends[k] = error
 
@@ -50,11 +51,11 @@ def test_they_wait_for_one_that_is_late_and_say_for_whom(monkeypatch, capsys):
     def come():
         time.sleep(1.5)
         late.append(time.monotonic())
-        rendezvous(address, 2, 1, 20.0)
+        rendezvous(address, 2, 1, 20.0)[0].close()
 
     thread = threading.Thread(target=come)
     thread.start()
-    rendezvous(address, 2, 0, 20.0)
+    rendezvous(address, 2, 0, 20.0)[0].close()
     assert late
     assert time.monotonic() > late[0]
     thread.join(20)
@@ -101,7 +102,7 @@ def test_a_port_of_somebody_else():
 
 def test_somebody_else_who_calls_is_not_counted():
     port = free_port()
-    first = threading.Thread(target=rendezvous, args=(f"127.0.0.1:{port}", 2, 0, 20.0))
+    first = threading.Thread(target=meet, args=((2, 0),), kwargs={"port": port})
     first.start()
     for _ in range(200):
         try:
@@ -111,6 +112,6 @@ def test_somebody_else_who_calls_is_not_counted():
         except ConnectionRefusedError:
             time.sleep(0.05)
     assert first.is_alive()
-    rendezvous(f"127.0.0.1:{port}", 2, 1, 20.0)
+    rendezvous(f"127.0.0.1:{port}", 2, 1, 20.0)[0].close()
     first.join(20)
     assert not first.is_alive()

@@ -290,3 +290,10 @@ def test_the_same_state_is_the_same_bits():
 
 def test_configuration_errors_are_value_errors():
     assert issubclass(ConfigurationError, ValueError)
+
+
+def test_labels_of_an_unknown_number_are_named():
+    several = np.eye(3, dtype=int)[np.arange(30) % 3]
+    model = NeuralClassifier(epochs=2).fit(np.ones((30, 4)), several)
+    with pytest.raises(DataError, match=r"(?s)not 0 and 1.*\(30, 3\) with 2, 3.*\(m, 3 labels\), of 0 and 1"):
+        model.partial_fit(np.ones((30, 4)), several + 2)

@@ -234,3 +234,16 @@ print(sorted(seen[0]), [name(d) for d in jax.devices()])
         [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | flags, check=True
     )
     assert told.stdout.startswith("['cpu:1'] ['cpu:0', 'cpu:1'")
+
+
+def test_a_scorer_takes_the_place_of_the_column_of_its_name():
+    """Named as a metric of the training's own, which is written once."""
+    model = NeuralClassifier(epochs=3, scoring="accuracy", **QUICK).fit(X, Y, validation_data=(X[:30], Y[:30]))
+    assert len(set(model.history_.columns)) == len(model.history_.columns)
+    assert model.history_["validation_accuracy"][-1] == model.score(X[:30], Y[:30])
+
+
+def test_a_scorer_that_does_not_fit_the_labels_says_so():
+    three = np.arange(len(X)) % 3
+    with pytest.raises(ConfigurationError, match=r"(?s)the scorer roc_auc does not fit.*multi_class.*'roc_auc_ovr'"):
+        NeuralClassifier(epochs=2, scoring="roc_auc", **QUICK).fit(X, three)

@@ -268,6 +268,19 @@ def test_nothing_is_executed_and_others_can_read_it(tmp_path):
     assert json.loads((place / "training.json").read_text())["settings"]["batch_size"] == 8
 
 
+def test_where_the_description_is_cut_short_it_is_said_how_to_get_it_back(tmp_path):
+    """From the same training begun elsewhere; then it goes on with the same bits."""
+    folder = stopped_at(tmp_path / "RUN", 20, often={"every_steps": 5})
+    file = files.place_for(folder) / "training.json"
+    file.write_bytes(file.read_bytes()[:300])
+    with pytest.raises(RunError, match=r"(?s)which says what is trained, cannot be read.*begin the same training"):
+        cr.resume(folder, X, Y)
+    with pytest.raises(ZeroDivisionError):
+        train(checkpoints=cr.Checkpoints(tmp_path / "OTHER", every_steps=5, keep=1000), callbacks=[lambda run: 1 / 0])
+    shutil.copy(files.place_for(tmp_path / "OTHER") / "training.json", file)
+    same(train(), cr.resume(folder, X, Y))
+
+
 # places that cannot be written to
 
 
@@ -387,7 +400,7 @@ def test_rows_that_are_held_out_may_not_change_either(tmp_path):
     prepared = table_dataset(table, "y")
     (row,) = np.flatnonzero(np.isclose(table["y"], prepared.target.decode(prepared.y_test)[0]))[:1]
     changed = table | {"y": np.where(np.arange(len(X)) == row, 9.5, table["y"])}
-    with pytest.raises(DataError, match="held-out labels has changed"):
+    with pytest.raises(DataError, match="held-out Y has changed"):
         cr.fit_table(changed, "y", checkpoints=kept, **settings)
 
 

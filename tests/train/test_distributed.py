@@ -33,6 +33,8 @@ network = cr.Sequential(cr.Dense(8, "tanh"), cr.Dropout(0.3), cr.Dense(3, "softm
 
 def watch_over(run):
     # what one of two processes does after its third epoch
+    if mode == "die first" and who[2:] == ["0"] and run.history.epochs == 3:
+        os._exit(9)
     if run.history.epochs == 3 and who[2:] == ["1"]:
         if mode == "die":
             os._exit(9)
@@ -167,6 +169,16 @@ def test_a_process_that_dies_ends_the_other_and_one_alone_goes_on(tmp_path):
     ours, theirs = cr.load(tmp_path / "run"), cr.load(tmp_path / "whole")
     for name, value in theirs.parameters.items():
         np.testing.assert_allclose(ours.parameters[name], value, rtol=1e-8, atol=1e-12, err_msg=name)
+
+
+def test_where_process_0_dies_the_other_says_so(tmp_path):
+    """JAX aborts it from within as well, a moment later."""
+    address = f"127.0.0.1:{free_port()}"
+    dead, survivor = finish(*(start("die first", tmp_path / "run", address, 2, k) for k in range(2)))
+    assert dead[0] == 9
+    assert survivor[0] == 1, survivor[2]
+    assert "process 0 of this training has ended" in survivor[2] or "another process of this tr" in survivor[2]
+    assert "--resume" in survivor[2]
 
 
 @pytest.mark.parametrize(("mode", "word"), [("ctrl-c", "interrupted after epoch 3"), ("call off", "by a callback")])

@@ -82,7 +82,7 @@ def test_where_the_loss_is_flat_behind_its_fall_the_end_of_the_range_does_not_ma
     network = cr.Sequential(cr.Dense(16, "tanh"), cr.Dense(3, "softmax"))
     found = [float(cr.find_learning_rate(network, scale(X), labels, high=high)) for high in (1, 10, 100)]
     assert max(found) < 2 * min(found)
-    scores = cr.sweep(network, scale(X), labels, {"learning_rate": [found[1], 1.0]}, seeds=3, epochs=50)
+    scores = cr.sweep(network, scale(X), labels, {"learning_rate": [found[1], 1.0]}, seeds=3, folds=5, epochs=50)
     assert scores.best == f"learning rate {found[1]:.4g}"
 
 

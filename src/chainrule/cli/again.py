@@ -12,7 +12,7 @@ import typer
 from chainrule.cli import show
 from chainrule.cli.one_row import Data, Layer, Picture, shown
 from chainrule.engine.processes import leads
-from chainrule.errors import ConfigurationError, RunError
+from chainrule.errors import ConfigurationError, DataError, RunError, ShapeError
 from chainrule.train import load
 from chainrule.train.checkpoint_files import TRAINING, newest, place_for, read_training
 from chainrule.train.table import fit_table, folder_dataset, labelled, table_dataset
@@ -150,7 +150,15 @@ def replay_with(what_to_train_on: Callable[[dict[str, Any]], tuple[Any, ...]]) -
         else:
             dataset = folder_dataset(*what, **own)
         X, Y = labelled(dataset, asked["loss"])[:2]
-        moment = loaded.at(step, X, Y)
+        try:
+            moment = loaded.at(step, X, Y)
+        except ShapeError as error:  # other rows have other categories, and so other inputs
+            raise DataError(
+                "the data are not those that the training was begun with",
+                given=f"{asked['file']}: {error.what}, {error.given}",
+                expected=error.expected,
+                hint="the file as it was, its rows in the same order",
+            ) from None
         if to_first_nan:
             show.plain(f"{loaded.first_bad}\n")
         if row is None:

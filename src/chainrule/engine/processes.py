@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from dataclasses import dataclass
 
-from chainrule.engine.rendezvous import rendezvous
+from chainrule.engine.rendezvous import rendezvous, watch_over
 from chainrule.errors import ConfigurationError
 
 
@@ -72,7 +72,8 @@ def distributed(coordinator: str | None = None, processes: int | None = None, pr
             expected="0 for the first" if processes is None else f"0 to {processes - 1}",
         )
     if coordinator is not None and processes is not None and process is not None:
-        rendezvous(coordinator, processes, process)
+        connections = rendezvous(coordinator, processes, process)
+        watch_over(process, connections)
     TOGETHER.count, TOGETHER.index = join(coordinator, processes, process)
 
 

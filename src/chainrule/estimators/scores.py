@@ -66,7 +66,7 @@ class Scores:
     def __call__(self, run: Run) -> bool:
         """Score the network after an epoch; True ends training."""
         self.judge.run_ = run
-        self.rows.append([float(score(self.judge, self.X, self.y)) for score in self.named.values()])
+        self.rows.append([self._score(name) for name in self.named])
         if self.stopping is None:
             return False
         value = self.rows[-1][list(self.named).index(self.stopping.monitor)]
@@ -78,14 +78,26 @@ class Scores:
             self.best, self.least = (value, len(self.rows), run), loss
         return len(self.rows) - self.best[1] >= self.stopping.patience
 
+    def _score(self, name: str) -> float:
+        try:
+            return float(self.named[name](self.judge, self.X, self.y))
+        except ValueError as error:
+            scorer = name.removeprefix("validation_")
+            raise ConfigurationError(
+                f"the scorer {scorer} does not fit these labels",
+                given=str(error),
+                hint="for several classes: 'roc_auc_ovr', 'roc_auc_ovo'" if scorer == "roc_auc" else None,
+            ) from error
+
     def finished(self, run: Run) -> Run:
         """The trained network with the scores in its history; where one was watched, as it was when that was best."""
         before = run.history
         scored = np.full((before.epochs, len(self.named)), np.nan)
         scored[: len(self.rows)] = np.array(self.rows).reshape(-1, len(self.named))[: before.epochs]
+        others = [k for k, column in enumerate(before.columns) if column not in self.named]
         history = History(
-            [*before.columns, *self.named],
-            np.concatenate([before.table, scored], axis=1),
+            [*(before.columns[k] for k in others), *self.named],
+            np.concatenate([before.table[:, others], scored], axis=1),
             before.stopped,
             before.best_epoch,
             before.diverged,

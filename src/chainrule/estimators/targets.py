@@ -61,10 +61,11 @@ class Classes:
         """
         if self.kind == "multilabel":
             if y.ndim != 2 or y.shape[1] != len(self.columns[0]) or not np.isin(y, (0, 1)).all():
+                others = np.setdiff1d(y, (0, 1))[:5].tolist()
                 raise DataError(
                     "the labels are not 0 and 1 for each of those it was trained with",
-                    given=f"an array of shape {y.shape}",
-                    expected=f"(m, {len(self.columns[0])})",
+                    given=f"an array of shape {y.shape}" + (f" with {', '.join(map(str, others))}" if others else ""),
+                    expected=f"(m, {len(self.columns[0])} labels), of 0 and 1",
                 )
             return np.asarray(y, dtype=np.int64)
         if self.kind == "multioutput":

@@ -100,7 +100,12 @@ def read_training(place: Path) -> tuple[dict[str, Any], str]:
             hint="cr.fit(…, checkpoints=FOLDER) keeps one while it trains; chainrule train does so by itself",
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{TRAINING} cannot be read", given=f"{error}", where=place) from None
+        raise RunError(
+            f"{TRAINING}, which says what is trained, cannot be read",
+            given=f"{error}",
+            where=place,
+            hint="its checkpoints may be whole: begin the same training in another folder, and copy the file from it",
+        ) from None
     if version > FORMAT:
         raise RunError(
             "the training is of a newer format",
@@ -251,6 +256,16 @@ def _checksum(text: str, arrays: Mapping[str, Array]) -> str:
     return found.hexdigest()
 
 
+def _sync(folder: Path) -> None:
+    """Have a new name in a folder outlast a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
 def _put(file: Path, content: bytes) -> None:
     """Write a file beside and rename it; what cannot be written whole leaves nothing behind."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
@@ -260,6 +275,7 @@ def _put(file: Path, content: bytes) -> None:
             out.flush()
             os.fsync(out.fileno())
         beside.replace(file)
+        _sync(file.parent)
     except OSError:
         with contextlib.suppress(OSError):
             beside.unlink()

@@ -332,7 +332,7 @@ def _train(
 
 def with_held_out(wanted: Checkpoints, dataset: Any) -> Checkpoints:
     """Checkpoints that tell what the rows are that a network is measured on, and are gone on with beside no others."""
-    told = {"held-out rows": fingerprint(dataset.X_test), "held-out labels": fingerprint(dataset.y_test)}
+    told = {"held-out X": fingerprint(dataset.X_test), "held-out Y": fingerprint(dataset.y_test)}
     place = place_for(wanted.folder)
     if wanted.resume and (place / TRAINING).exists():
         before = read_training(place)[0]["notes"].get("held out", told)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.data.lazy import batches, chosen, is_lazy
+from chainrule.engine.processes import TOGETHER
 from chainrule.engine.program import check_mapping, float_dtype
 from chainrule.engine.sharing import Load, load, shares
 from chainrule.errors import ConfigurationError, DataError, ShapeError, near
@@ -39,6 +40,8 @@ if TYPE_CHECKING:  # with jax, which is loaded when it is first needed
 
 Array = np.ndarray[Any, Any]
 
+EXCHANGE = 5e-4
+"""Seconds in which processes exchange the gradients of a step, about; on one machine, by sockets."""
 ROWS_FOR_FACTS, NUMBERS_FOR_FACTS, FEWEST_FOR_FACTS = 2000, 1 << 24, 100
 """Of examples that are read when they are needed, so many are looked at for a diagnosis, or so many numbers of them."""
 
@@ -475,7 +478,7 @@ class Trainer:
     @property
     def seconds(self) -> float:
         """About how long an epoch takes, from the size of the work alone."""
-        return float(self.epochs.steps * self.load.seconds)
+        return float(self.epochs.steps * (self.load.seconds + (EXCHANGE if TOGETHER.count > 1 else 0)))
 
     def _chunk(self) -> int:
         """So many epochs that a call takes about a tenth of a second."""

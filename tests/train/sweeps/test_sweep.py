@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.sparse import csr_matrix
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import KFold, StratifiedKFold
 
 import chainrule as cr
-from chainrule.errors import ConfigurationError
+from chainrule.errors import ConfigurationError, DataError, ShapeError
 from chainrule.train import Candidate
 from chainrule.train.sweeps.programs import Together
 
@@ -348,6 +349,14 @@ def test_where_every_candidate_fails_on_some_fold_it_is_the_error():
     order = np.argsort(CLASSES)
     with pytest.raises(cr.errors.ChainruleError, match="every candidate of the sweep failed"):
         cr.sweep(classifier, POINTS[order], CLASSES[order], {"width": [3, 8]}, folds=KFold(3), epochs=2)
+
+
+def test_examples_that_cannot_be_dealt_into_folds_are_told_as_fit_tells_them():
+    choices = {"width": [1, 8]}
+    with pytest.raises(ShapeError, match=r"(?s)differ in number.*80 examples, 79 labels"):
+        cr.sweep(network, X, Y[:-1], choices, folds=3, **SETTINGS)
+    with pytest.raises(DataError, match="sparse matrix"):
+        cr.sweep(network, csr_matrix(X), Y, choices, folds=2, **SETTINGS)
 
 
 def test_where_all_diverge_the_error_says_so():

@@ -21,6 +21,7 @@ import numpy as np
 from jax.lax import with_sharding_constraint
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from chainrule.engine.rendezvous import START_AGAIN
 from chainrule.errors import ConfigurationError, RunError
 
 _constrained: Any = with_sharding_constraint
@@ -190,7 +191,7 @@ def partners() -> Iterator[None]:
         raise RunError(
             "another process of this training has ended, or cannot be reached; so this one ends too",
             given=f"process {jax.process_index()} of {jax.process_count()}: {str(error).splitlines()[0][:200]}",
-            hint="start them all again: cr.resume, or chainrule train --resume, goes on from the last checkpoint",
+            hint=START_AGAIN,
         ) from None
 
 

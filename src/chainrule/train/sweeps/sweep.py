@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.folds import folds as deal
-from chainrule.errors import ChainruleError, ConfigurationError, near
+from chainrule.errors import ChainruleError, ConfigurationError, ShapeError, near
 from chainrule.nn.metrics import metric
 from chainrule.train.checkpoints import fingerprint as checksum
+from chainrule.train.labels import examples
 from chainrule.train.run import Run
 from chainrule.train.sweeps.choices import Recipe, Recipes, read_choices
 from chainrule.train.sweeps.programs import Examples, Program, Training, key_of, network_of, run_of
@@ -175,7 +176,13 @@ def _examples(X: Any, Y: Any, data: Any, share: float, how: Any, seed: int) -> E
     if data is not None:
         raise ConfigurationError("folds and validation_data are two ways to hold examples out", expected="one of them")
     first = next(iter(X.values())) if isinstance(X, Mapping) else X[0] if isinstance(X, tuple) else X
-    labels = None if Y is None else np.asarray(Y)
+    rows, labels = len(examples(first, "X")), None if Y is None else np.asarray(Y)
+    if labels is not None and len(labels) != rows:
+        raise ShapeError(
+            "examples and labels differ in number",
+            given=f"{rows} examples, {len(labels)} labels",
+            expected="a label for every example",
+        )
     classes = labels is not None and labels.ndim == 1 and (labels.dtype.kind in "OUSb" or _few(labels))
     return Examples(X, Y, folds=deal(how, first, Y, classes, seed))
 
