@@ -326,7 +326,7 @@ def test_predictions_of_which_half_was_written_are_not_there(refused, iris_run, 
 @pytest.mark.parametrize("command", ["train", "demo"])
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("file", "holds something else"), ("folder", "holds something else"), ("file/run", "is a file")],
+    [("file", "is a file"), ("folder", "holds something else"), ("file/run", "is a file")],
 )
 def test_a_place_for_the_run_is_refused_before_the_training(refused, tmp_path, monkeypatch, command, name, says):
     monkeypatch.setattr("chainrule.cli.app.fit_table", None)
