@@ -30,7 +30,7 @@ class Kept(Chainrule):
         super().__init__(workload)
         self.folder = tempfile.TemporaryDirectory()
         kept = cr.Checkpoints(Path(self.folder.name) / "run", **self.often)
-        self.keeper = Keeper(kept, self.trainer, 1_000_000)
+        self.keeper = Keeper(kept, self.trainer, 1_000_000).__enter__()  # the process ends with it
 
     def train(self, epochs: int) -> None:
         trainer = self.trainer
