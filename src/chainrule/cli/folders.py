@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chainrule.engine.processes import leads
-from chainrule.errors import ConfigurationError, RunError
-from chainrule.train.checkpoint_files import TRAINING, held, newest, place_for, read_training
+from chainrule.errors import ConfigurationError
+from chainrule.train.checkpoint_files import held, place_for, unfinished
 from chainrule.train.files import MODEL, may_hold_a_run
 
 
@@ -54,31 +54,15 @@ def check_folder(folder: Path, overwrite: bool = False, resumed: bool = False) -
         )
     if overwrite or resumed:
         return
-    unfinished = _unfinished(folder)
-    if unfinished or (folder / MODEL).exists():
-        go_on = f"go on with it: chainrule train --resume {shlex.quote(str(folder))}; or " if unfinished else ""
+    stopped = unfinished(place_for(folder)) is not None
+    if stopped or (folder / MODEL).exists():
+        go_on = f"go on with it: chainrule train --resume {shlex.quote(str(folder))}; or " if stopped else ""
         raise ConfigurationError(
-            f"the folder holds a {'training that has not come to its end' if unfinished else 'run'}",
+            f"the folder holds a {'training that has not come to its end' if stopped else 'run'}",
             given=str(folder),
             expected="a folder that is new or empty",
             hint=f"{go_on}choose another folder, or --overwrite to replace it",
         )
-
-
-def _unfinished(folder: Path) -> bool:
-    """Whether a training lies there that was stopped on its way.
-
-    Errors: :class:`RunError` where that cannot be told, for it is of a newer format, or damaged.
-    """
-    place = place_for(folder)
-    if not (place / TRAINING).exists():
-        return False
-    _, training = read_training(place)
-    try:
-        kept, _ = newest(place, training)
-    except RunError:
-        return False
-    return bool(kept.step and not kept.state["finished"])
 
 
 @contextlib.contextmanager

@@ -53,7 +53,8 @@ def _gather(address: tuple[str, int], processes: int, patience: float) -> list[s
             given=f"port {address[1]}: {os.strerror(error.errno or 0)}",
             hint="another port; or is there a process 0 already?",
         ) from None
-    there: dict[int, socket.socket] = {}
+    there: set[int] = set()
+    peers: list[socket.socket] = []
     wrong = ""
     with server, contextlib.ExitStack() as open_ones:
         waiting = _Waiting(patience)
@@ -72,18 +73,17 @@ def _gather(address: tuple[str, int], processes: int, patience: float) -> list[s
                     wrong = f"process 0 of {processes}, and process {number} of {told.get('processes')}"
                 elif number in there:
                     wrong = f"process {number} twice"
-                there.setdefault(number, peer)
-                if wrong:
-                    _send(peer, {"wrong": wrong})
+                there.add(number)
+                peers.append(peer)
             if waiting.over:
                 wrong = f"not all came within {patience:.0f} s; missing: {names}"
-        for peer in there.values():
+        for peer in peers:
             _send(peer, {"wrong": wrong})
             peer.settimeout(None)
         if wrong:
             raise _mismatch(wrong)
         open_ones.pop_all()
-    return list(there.values())
+    return peers
 
 
 def _report(address: tuple[str, int], processes: int, process: int, patience: float) -> socket.socket:

@@ -197,6 +197,21 @@ def newest(place: Path, training: str, before: int | None = None) -> tuple[Check
     raise RunError("there is no checkpoint", given=str(place), expected="a file such as step-0000000000.safetensors")
 
 
+def unfinished(place: Path) -> Checkpoint | None:
+    """The last checkpoint of a training that was stopped on its way, where there is one in the folder.
+
+    Errors: :class:`RunError` where that cannot be told, for it is of a newer format, or damaged.
+    """
+    if not (place / TRAINING).exists():
+        return None
+    _, training = read_training(place)
+    try:
+        kept, _ = newest(place, training)
+    except RunError:
+        return None
+    return kept if kept.step and not kept.state["finished"] else None
+
+
 def remove(place: Path, steps: Sequence[int]) -> None:
     """Take away the checkpoints at some steps."""
     for step in steps:

@@ -34,6 +34,7 @@ from chainrule.train.checkpoint_files import (
     remove,
     steps_in,
     sweep,
+    unfinished,
     write_checkpoint,
     write_training,
 )
@@ -175,14 +176,8 @@ class Keeper:
 
     def _check_free(self) -> None:
         """An unfinished training is not lost because another one begins."""
-        if not (self.place / TRAINING).exists():
-            return
-        _, training = read_training(self.place)  # where it cannot be read, its checkpoints are not to be lost either
-        try:
-            kept, _ = newest(self.place, training)
-        except RunError:
-            return
-        if not kept.state["finished"] and kept.step:
+        kept = unfinished(self.place)
+        if kept is not None:
             raise RunError(
                 "the folder holds the checkpoints of a training that has not come to its end",
                 given=f"{self.place}, at step {kept.step:,}, epoch {kept.state['epochs_done'] + 1}",
@@ -372,7 +367,8 @@ def check_same(stored: Mapping[str, Any], now: Mapping[str, Any], folder: Path) 
     others.sort(key=lambda other: other[0] not in DIVIDING)
     if not others or others[0][0] not in DIVIDING:
         check_data(stored["data"], now["data"], folder)
-    for key, given, expected in others:
+    if others:
+        key, given, expected = others[0]
         raise RunError(
             f"the checkpoints are those of another training: {key.replace('_', ' ')} differs",
             given=given,
